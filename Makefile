@@ -1,0 +1,70 @@
+# `make report` does everything on a fresh machine: Python 3.11, make and a C++ compiler are enough.
+
+PYTHON ?= $(if $(shell command -v python3.11),python3.11,python3)
+CORES  ?= all
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+DEPLOY := workflow/deploy
+
+.PHONY: help setup report plan test lint format lock bench clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile
+
+setup: .venv/bin/conda .venv/conda/bin/activate  ## install Snakemake, uv and the project's conda into .venv (once)
+
+report: setup  ## measure, validate and write results/report.md (CORES=4 to use fewer cores)
+	snakemake --cores $(CORES) results/report.md
+
+plan: setup  ## what `make report` would run, why, and about how long it takes
+	python workflow/scripts/plan.py -- --cores $(CORES) results/report.md
+
+test: lint .venv-tests/ready  ## lint, then all tests (ARGS='-k gate' to choose)
+	.venv-tests/bin/python -m pytest $(ARGS)
+
+lint: setup  ## formatting and lints of the Snakefiles and of the Python code
+	snakefmt --check Snakefile workflow/rules
+	snakemake --lint
+	ruff check workflow tests
+	ruff format --check workflow tests
+
+format: setup  ## format the Snakefiles and the Python code
+	snakefmt Snakefile workflow/rules
+	ruff check --fix workflow tests
+	ruff format workflow tests
+
+lock: setup  ## pin what the direct requirements in envs/ need (ENV=jax: only that file; ARGS=--upgrade)
+	python $(DEPLOY)/lock.py $(if $(ENV),envs/$(ENV).*,envs/*.yaml envs/*.txt) --prefer envs/*.yaml $(ARGS)
+
+bench: setup  ## time the workflow's own overhead
+	python workflow/scripts/bench.py $(ARGS)
+
+clean:  ## delete results/, measurements and models alike; environments and report/published stay
+	rm -rf results
+
+# An environment is made anew when its list of packages changes; `ready` marks a whole one.
+# Programs in .venv are given by path here: make may look up bare names before .venv exists.
+.venv/ready: envs/runner.txt
+	rm -rf .venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	    echo "$(PYTHON) is not Python 3.11, for which every package is pinned;" \
+	         "install it (with its venv module), or say where it is: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet "$$(grep '^uv==' envs/runner.txt)"
+	.venv/bin/python $(DEPLOY)/installer.py pip install --quiet --python .venv/bin/python --no-deps --compile-bytecode --requirements envs/runner.txt
+	.venv/bin/uv pip check --quiet --python .venv/bin/python
+	touch $@
+
+.venv/bin/conda: $(DEPLOY)/conda.sh .venv/ready
+	cp $< $@.part && chmod 755 $@.part && mv $@.part $@
+
+.venv/conda/bin/activate: $(DEPLOY)/activate.sh .venv/ready
+	mkdir -p $(@D)
+	cp $< $@.part && mv $@.part $@
+
+.venv-tests/ready: envs/tests.txt | .venv/ready
+	rm -rf .venv-tests
+	.venv/bin/python $(DEPLOY)/installer.py venv --quiet --no-project --python .venv/bin/python .venv-tests
+	.venv/bin/python $(DEPLOY)/installer.py pip install --quiet --python .venv-tests/bin/python --no-deps --compile-bytecode --requirements envs/tests.txt
+	.venv/bin/uv pip check --quiet --python .venv-tests/bin/python
+	touch $@

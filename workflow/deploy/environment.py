@@ -1,0 +1,165 @@
+"""Environment files that need no conda: what they may say, and how they are built with uv."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import installer
+
+WITH_CONDA = "Or install conda 24.7.1 or later (for example Miniforge); once it is on PATH it is used."
+ABANDONED_AFTER_S = 24 * 3600.0
+
+
+class BuildError(Exception):
+    """The environment cannot be built here; the message says why and what to do."""
+
+
+def read_environment(path: Path) -> tuple[str, list[str]]:
+    """Python version request (such as "3.11") and pip requirements of an environment file.
+
+    Raises BuildError, naming file, key and value, for whatever only conda could install.
+    """
+    import yaml  # here, because most calls do not need it and each costs the user start-up time
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BuildError(f"{path}: not a readable YAML file: {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("dependencies"), list):
+        raise BuildError(f"{path}: expected a mapping with a list under `dependencies`")
+    for key in content.keys() - {"name", "channels", "dependencies"}:
+        raise BuildError(
+            f"{path}: key `{key}` is not supported; expected name, channels, dependencies. {WITH_CONDA}"
+        )
+
+    python, requirements = None, []
+    for entry in content["dependencies"]:
+        if isinstance(entry, dict) and set(entry) == {"pip"} and isinstance(entry["pip"], list):
+            requirements += entry["pip"]
+        elif isinstance(entry, str) and re.match(r"python\b(?!-)", entry):
+            python = python_request(path, entry)
+        elif entry != "pip":
+            raise BuildError(
+                f"{path}: dependency `{entry}` needs conda; expected only `python=3.11`, `pip` and a "
+                f"`pip:` list. Move it to `pip:` if PyPI has it. {WITH_CONDA}"
+            )
+    for requirement in requirements:
+        if not isinstance(requirement, str):
+            raise BuildError(f"{path}: pip: `{requirement}` is not text; expected `name==version`")
+    if python is None:
+        raise BuildError(f"{path}: dependencies name no python; add for example `python=3.11`")
+    return python, requirements
+
+
+def python_request(path: Path, entry: str) -> str:
+    """Version in `python=3.11`, `python=3.11.*` or `python==3.11.9`; of a bare `python`, the running one."""
+    match = re.fullmatch(r"python(?:\s*={1,2}\s*(\d+\.\d+(?:\.\d+)?)(?:\.\*)?)?", entry.strip())
+    if not match:
+        raise BuildError(f"{path}: `{entry}` is not understood; expected for example `python=3.11`")
+    return match.group(1) or "{}.{}".format(*sys.version_info)
+
+
+def create(file: Path, prefix: Path) -> None:
+    """Build the environment of ``file`` at ``prefix``, which is either whole or absent at any moment.
+
+    It is built beside ``prefix`` and renamed, so a second process that makes the same environment at
+    the same time neither sees half of it nor waits: whoever comes last discards its own copy.
+    Raises BuildError if the file cannot be honoured, uv fails, or ``prefix`` holds something else.
+    """
+    python, requirements = read_environment(file)
+    if prefix.exists():
+        check_same(file, prefix)
+        return
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(prefix)
+    building = Path(tempfile.mkdtemp(prefix=f".{prefix.name}.", suffix=".part", dir=prefix.parent))
+    try:
+        fill(building, python, requirements, file)
+        try:
+            building.rename(prefix)
+        except OSError:
+            if not prefix.exists():
+                raise
+            check_same(file, prefix)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def fill(building: Path, python: str, requirements: list[str], file: Path) -> None:
+    """Install Python and the requirements into the empty folder ``building``."""
+    environ = installer.uv_environment(installer.pip_settings(), os.environ)
+    own = "{}.{}.{}".format(*sys.version_info)
+    interpreter = sys.executable if f"{own}.".startswith(f"{python}.") else python
+    target = ["--python", str(building / "bin" / "python")]
+
+    started = time.monotonic()
+    say(f"{file}: Python {python} and {len(requirements)} packages, with uv")
+    # Relocatable, because the environment is renamed once it is whole.
+    venv = ["venv", "--quiet", "--relocatable", "--no-project", "--allow-existing", "--python", interpreter]
+    failure = f"{file}: uv cannot use Python {python} (above); install it. {WITH_CONDA}"
+    uv([*venv, str(building)], environ, failure)
+    if requirements:
+        # No resolution: what is listed is what is installed, and `check` says if that is not enough.
+        install = ["pip", "install", *target, "--no-deps", "--compile-bytecode", "--requirements", "-"]
+        failure = f"{file}: uv could not install the packages under `pip:`; its message is above"
+        uv(install, environ, failure, "\n".join(requirements))
+        failure = (
+            f"{file}: the packages under `pip:` do not fit together (above); pin what is missing. For a file "
+            "in envs/ `make lock ENV=<its name>` does that"
+        )
+        uv(["pip", "check", "--quiet", *target], environ, failure)
+    shutil.copyfile(file, building / "environment.yaml")
+    (building / "conda-meta").mkdir()
+    (building / "conda-meta" / "history").touch()  # a real conda installed later can activate it
+    building.chmod(0o755)  # mkdtemp's 0700 would hide it from colleagues
+    say(f"built in {time.monotonic() - started:.1f} s")
+
+
+def uv(arguments: list[str], environ: dict[str, str], failure: str, standard_input: str = "") -> None:
+    """Run uv, its messages on stderr. Raises BuildError(failure) if it fails."""
+    process = subprocess.Popen(
+        [installer.uv_program(), *arguments],
+        env=environ,
+        stdin=subprocess.PIPE,
+        stdout=sys.stderr,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        process.communicate(standard_input)
+    except BaseException:  # a signal: nothing may go on writing into a folder that is about to be removed
+        os.killpg(process.pid, signal.SIGKILL)  # uv and the interpreters that compile for it
+        process.wait()
+        raise
+    if process.returncode != 0:
+        raise BuildError(failure)
+
+
+def check_same(file: Path, prefix: Path) -> None:
+    """Raise BuildError unless ``prefix`` is the environment of ``file``."""
+    built_from = prefix / "environment.yaml"
+    if not built_from.is_file() or built_from.read_bytes() != file.read_bytes():
+        raise BuildError(f"{prefix} exists and was not built from {file}; delete it and run again")
+    say(f"{prefix} exists already")
+
+
+def remove_abandoned(prefix: Path) -> None:
+    """Remove what processes killed outright left beside ``prefix``, once it is surely abandoned."""
+    for left in prefix.parent.glob(f".{prefix.name}.*.part"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > ABANDONED_AFTER_S:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def say(message: str) -> None:
+    """Tell the user on stderr; Snakemake shows it if the build fails."""
+    print(f"arena conda: {message}", file=sys.stderr, flush=True)

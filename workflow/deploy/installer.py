@@ -1,0 +1,82 @@
+"""Run uv with the settings that pip would use: `python installer.py pip install ...`.
+
+uv installs every environment of the project because it is an order of magnitude faster than pip, but
+machines behind a mirror are configured for pip. The settings below are taken from `pip config list`
+(environment variables and configuration files alike) unless uv's own variable is set.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+UV_VARIABLES = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "cert": "SSL_CERT_FILE",
+    "timeout": "UV_HTTP_TIMEOUT",
+    "default-timeout": "UV_HTTP_TIMEOUT",
+}
+SECTIONS = ["global", "install", ":env:"]  # the later overrides the earlier, as in pip
+
+
+def parse_pip_settings(listing: str) -> dict[str, str]:
+    """Settings of `pip install` by name, from the text that `pip config list` prints."""
+    settings: dict[str, str] = {}
+    entries = [line.partition("=") for line in listing.splitlines()]
+    for section in SECTIONS:
+        for key, _, value in entries:
+            owner, _, name = key.rpartition(".")
+            if owner == section and value:
+                settings[name] = str(ast.literal_eval(value)).strip()
+    return settings
+
+
+def pip_settings() -> dict[str, str]:
+    """Settings of `pip install` on this machine. Raises SystemExit if this Python has no pip."""
+    listing = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    )
+    if listing.returncode != 0:
+        sys.exit(f"{sys.executable} -m pip config list failed; run `make setup`\n{listing.stderr.strip()}")
+    return parse_pip_settings(listing.stdout)
+
+
+def uv_environment(settings: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which to run uv: ``environ`` plus pip's ``settings`` in uv's names.
+
+    Only interpreters that are already on the machine are used, never a downloaded one.
+    """
+    result = {**environ, "UV_PYTHON_DOWNLOADS": "never"}
+    for name, variable in UV_VARIABLES.items():
+        value = settings.get(name, "")
+        if name == "find-links":
+            value = ",".join(place for place in value.split() if usable(place))
+        if value and not environ.get(variable):
+            result[variable] = value
+    return result
+
+
+def usable(place: str) -> bool:
+    """Whether uv can read this --find-links place; pip skips a missing folder, uv would stop at it."""
+    if "://" in place or Path(place).exists():
+        return True
+    print(f"find-links: {place} does not exist, ignored", file=sys.stderr)
+    return False
+
+
+def uv_program() -> str:
+    """The uv installed beside the running Python. Raises SystemExit if there is none."""
+    program = Path(sys.executable).with_name("uv")
+    if not program.is_file():
+        sys.exit(f"{program} does not exist: uv installs the environments; run `make setup`")
+    return str(program)
+
+
+if __name__ == "__main__":
+    os.execve(uv_program(), ["uv", *sys.argv[1:]], uv_environment(pip_settings(), os.environ))
