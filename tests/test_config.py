@@ -1,0 +1,399 @@
+"""The configuration: what is refused and in which words, what is filled, and that the page says it all."""
+
+import json
+import re
+import shutil
+
+import document_config
+import pytest
+import yaml
+from arena import config, config_schema
+from jsonschema import Draft202012Validator
+from runner import REPOSITORY
+
+SCHEMA = config.read_yaml(REPOSITORY / config.SCHEMA)
+README = (REPOSITORY / "config/README.md").read_text(encoding="utf-8")
+KEYS = dict(document_config.keys(SCHEMA, SCHEMA))
+
+FRAMEWORK = """
+    name: X
+    url: https://x.org
+    license: MIT
+    env: base
+    adapter: pytorch
+    distribution: x
+    trains: false
+"""
+
+# name: (overlay, [(key path, all of these in its line), ...]); the number of lines must agree.
+BAD = {
+    "negative rounds": ("protocol: {rounds: -1}", [("protocol.rounds", "-1", "an integer (at least 1")]),
+    "fractional rounds": ("protocol: {rounds: 3.0}", [("protocol.rounds", "3.0", "an integer")]),
+    "text for a number": (
+        "protocol: {rounds: '3'}",
+        [("protocol.rounds", '"3"', "an integer", "without quotation marks")],
+    ),
+    "YAML 1.1 exponent": (
+        "gate: {float32: {relative_l2: 1e-4}}",
+        [("gate.float32.relative_l2", '"1e-4"', "a number (above 0)", "write 1.0e-4")],
+    ),
+    "exponent without a sign": (
+        "protocol: {timeout_s: 9.0e2}",
+        [("protocol.timeout_s", '"9.0e2"', "an integer", "write 9.0e+2")],
+    ),
+    "boolean for a number": ("protocol: {seed: true}", [("protocol.seed", "true", "an integer")]),
+    "not a number": (
+        "protocol: {warmup: {tolerance: .nan}}",
+        [("protocol.warmup.tolerance", "NaN", "a number")],
+    ),
+    "infinite": (
+        "protocol: {sampling: {max_seconds: .inf}}",
+        [("protocol.sampling.max_seconds", "Infinity")],
+    ),
+    "unknown key": (
+        "protocol: {sede: 1}",
+        [("protocol.sede", "unknown key", "did you mean seed?", "allowed here: rounds, seed")],
+    ),
+    "unknown key at the top": ("protocoll: {}", [("protocoll", "unknown key", "did you mean protocol?")]),
+    "no mapping": ("gate: null", [("gate", "null", "a mapping")]),
+    "key that is not text": ("42: {}", [("42", "not text", "quotation marks")]),
+    "threads": (
+        "protocol: {threads: all}",
+        [("protocol.threads", '"all"', "`auto` or an integer (at least 1)")],
+    ),
+    "memory": (
+        "protocol: {memory_limit_mb: 0}",
+        [("protocol.memory_limit_mb", "0", "at least 1) or `null`")],
+    ),
+    "no inference": (
+        "protocol: {tasks: [latency]}",
+        [("protocol.tasks", '["latency"]', "`inference` among them")],
+    ),
+    "misspelt task": (
+        "protocol: {tasks: [inference, trainig]}",
+        [
+            (
+                "protocol.tasks[1]",
+                '"trainig"',
+                "one of `inference`, `latency`, `training`",
+                "did you mean training?",
+            )
+        ],
+    ),
+    "ends before it may": (
+        "protocol: {warmup: {max_seconds: 0.1}}",
+        [("protocol.warmup.max_seconds", "0.1", "at least 0.5")],
+    ),
+    "no models": ("run: {models: []}", [("run.models", "[]", "at least one")]),
+    "model twice": ("run: {models: [SmolVLA, SmolVLA]}", [("run.models[1]", '"SmolVLA"', "given before")]),
+    "unknown model": (
+        "run: {models: [resnet50]}",
+        [("run.models[0]", '"resnet50"', "did you mean ResNet-50?", "SmolLM2-135M, SmolVLA")],
+    ),
+    "unknown row": (
+        "run: {rows: [pytorch-eager, onnx-runtime]}",
+        [("run.rows[1]", '"onnx-runtime"', "did you mean onnxruntime?", "pytorch-compiled")],
+    ),
+    "baseline not run": (
+        "run: {rows: [jax, onnxruntime]}",
+        [("run.baseline", '"pytorch-eager"', "run.rows", "allowed: jax, onnxruntime")],
+    ),
+    "no platforms": ("platforms: []", [("platforms", "[]", "at least one")]),
+    "platform without a name": (
+        "platforms: [{label: x}]",
+        [("platforms[0].name", "missing", "a name (letters")],
+    ),
+    "platform with a space": (
+        "platforms: [{name: my box}]",
+        [("platforms[0].name", '"my box"', "letters, digits")],
+    ),
+    "platform that climbs": ("platforms: [{name: ..}]", [("platforms[0].name", '".."', "letters, digits")]),
+    "platform with a line end": ('platforms: [{name: "x\\n"}]', [("platforms[0].name", '"x\\n"', "letters")]),
+    "platforms alike but for case": (
+        "platforms: [{name: Box}, {name: box}]",
+        [("platforms[1].name", '"box"', "platforms[0].name", "differ on any file system")],
+    ),
+    "accelerator": (
+        "platforms: [{name: x, accelerator: Cuda}]",
+        [("platforms[0].accelerator", '"Cuda"', "`cpu`, `cuda`", "did you mean cuda?")],
+    ),
+    "published": ("published: report/publishd", [("published", '"report/publishd"', "a directory")]),
+    "misspelt model in an overlay": (
+        "models: {ResNet50: {seed: 1}}",
+        [("models.ResNet50", "did you mean ResNet-50?", "title, url, definition")],
+    ),
+    "weights from the hub": (
+        "models: {SmolVLA: {weights: hub}}",
+        [("models.SmolVLA.weights", '"hub"', "not supported yet", "`seeded`")],
+    ),
+    "weights from nowhere": (
+        "models: {SmolVLA: {weights: seed}}",
+        [("models.SmolVLA.weights", '"seed"', "`seeded`, `hub`, `auto`", "did you mean seeded?")],
+    ),
+    "fill without its step": (
+        "models: {SmolVLA: {workload: {target: {fill: sin}}}}",
+        [("models.SmolVLA.workload.target.step", "missing", "`sin`")],
+    ),
+    "fill with another's key": (
+        "models: {SmolVLA: {workload: {target: {step: 0.1}}}}",
+        [("models.SmolVLA.workload.target.step", "0.1", "not read by fill `zeros`")],
+    ),
+    "fill with an unknown key": (
+        "models: {SmolVLA: {workload: {target: {shap: [1]}}}}",
+        [("models.SmolVLA.workload.target.shap", "unknown key", "did you mean shape?")],
+    ),
+    "too few values": (
+        "models: {Whisper-tiny: {workload: {target: {values: [1, 2]}}}}",
+        [("models.Whisper-tiny.workload.target.values", "2 values", "shape [4]", "allowed: 4")],
+    ),
+    "fractional ids": (
+        "models: {Whisper-tiny: {workload: {target: {values: [1, 2, 3, 4.5]}}}}",
+        [("models.Whisper-tiny.workload.target.values", "4.5", "integers")],
+    ),
+    "labels that are not integers": (
+        "models: {ResNet-50: {workload: {target: {fill: zeros, dtype: float32}}}}",
+        [("models.ResNet-50.workload.target.dtype", '"float32"', "cross_entropy", "`int64`")],
+    ),
+    "inputs that differ in name": (
+        "models: {ResNet-50: {workload: {latency: {image: {shape: [1], fill: zeros, dtype: float32}}}}}",
+        [("models.ResNet-50.workload.latency", "image, images", "allowed: as inference has, images")],
+    ),
+    "misspelt framework in an overlay": (
+        "frameworks: {Jax: {env: jax}}",
+        [("frameworks.Jax", "did you mean jax?", "name, url, license")],
+    ),
+    "row id taken": (
+        f"frameworks:\n  x:{FRAMEWORK}    rows: {{JAX: {{label: X}}}}",
+        [("frameworks.x.rows.JAX", "taken by frameworks.jax.rows.jax")],
+    ),
+    "lane": (
+        "frameworks: {jax: {rows: {jax: {lane: float16}}}}",
+        [("frameworks.jax.rows.jax.lane", '"float16"', "`float32`")],
+    ),
+    "row id with a slash": (
+        f"frameworks:\n  x:{FRAMEWORK}    rows: {{a/b: {{label: X}}}}",
+        [("frameworks.x.rows.a/b", '"a/b"', "letters, digits")],
+    ),
+    "no rows": (f"frameworks:\n  x:{FRAMEWORK}    rows: {{}}", [("frameworks.x.rows", "{}", "a mapping")]),
+    "missing env": (
+        "frameworks: {jax: {env: jaxx}}",
+        [("frameworks.jax.env", "envs/jaxx.yaml does not exist")],
+    ),
+    "missing adapter": (
+        "frameworks: {jax: {adapter: lib/jaxx.py}}",
+        [("frameworks.jax.adapter", "lib/jaxx.py does not exist")],
+    ),
+    "missing definition": (
+        "models: {SmolVLA: {definition: expert}}\nrun: {models: [SmolVLA], rows: [jax], baseline: jax}",
+        [
+            ("models.SmolVLA.definition", "workflow/scripts/models/spec/expert.py does not exist"),
+            ("models.SmolVLA.definition", "workflow/scripts/models/torch/expert.py does not exist"),
+            ("frameworks.jax.definitions", "workflow/scripts/models/jax/expert.py does not exist"),
+        ],
+    ),
+    "export format": (
+        "frameworks: {jax: {export: onxx}}",
+        [("frameworks.jax.export", '"onxx"', "`onnx`, `jax`, `null`", "did you mean onnx?")],
+    ),
+    "unsupported model": (
+        "frameworks: {jax: {unsupported: {SmolVLM: {code: unsupported-model, why: none}}}}",
+        [("frameworks.jax.unsupported.SmolVLM", "no model", "did you mean SmolVLA?")],
+    ),
+    "variable with braces": (
+        "frameworks: {jax: {environment: {FLAGS: '--threads={cores}'}}}",
+        [("frameworks.jax.environment.FLAGS", "{cores}", "only `threads` or `cache`")],
+    ),
+    "everything at once": (
+        """
+        run: {models: [ResNet50, SmolVLA], baseline: jaxx, rouns: 1}
+        platforms: [{name: a b}, {name: c}, {name: C}]
+        protocol: {rounds: 0, warmup: {window: 1, max_seconds: 0.1}}
+        models: {Resnet-50: {}, SmolVLA: {weights: auto, loss: mae}}
+        """,
+        [
+            ("models.Resnet-50", "did you mean ResNet-50?"),
+            ("models.SmolVLA.loss", '"mae"', "did you mean mse?"),
+            ("platforms[0].name", '"a b"'),
+            ("protocol.rounds", "0"),
+            ("protocol.warmup.window", "1", "at least 2"),
+            ("run.rouns", "unknown key"),
+            ("platforms[2].name", '"C"', "platforms[1].name"),
+            ("run.models[0]", "did you mean ResNet-50?"),
+            ("run.baseline", "did you mean jax?"),
+            ("protocol.warmup.max_seconds", "at least 0.5"),
+            ("models.SmolVLA.weights", '"auto"'),
+        ],
+    ),
+}
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project whose catalogues can be changed; everything but config/ is the real one's."""
+    shutil.copytree(REPOSITORY / "config", tmp_path / "config")
+    for name in ("envs", "report", "workflow"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_config_is_refused_in_words(name):
+    overlay, expected = BAD[name]
+    with pytest.raises(config.ConfigError) as caught:
+        config.resolve(yaml.safe_load(overlay), REPOSITORY)
+    lines = [line for line in str(caught.value).splitlines() if line.startswith("  - ")]
+    for path, *words in expected:
+        fitting = [line for line in lines if line.startswith(f"  - {path}: ")]
+        assert any(all(word in line for word in words) for line in fitting), (path, words, lines)
+    assert len(lines) == len(expected), lines
+
+
+def test_shipped_configs_are_valid():
+    for name in ("config.yaml", "test.yaml"):
+        user = yaml.safe_load((REPOSITORY / "config" / name).read_text(encoding="utf-8"))
+        resolved = config.resolve(user, REPOSITORY)
+        assert json.loads(json.dumps(resolved)) == resolved
+
+
+def test_config_yaml_shows_the_defaults():
+    shown = config.read_yaml(REPOSITORY / "config/config.yaml")
+    assert config.resolve(shown, REPOSITORY) == config.resolve({}, REPOSITORY)
+    defaults = config_schema.with_defaults({}, SCHEMA, SCHEMA)
+    assert {key: value for key, value in defaults.items() if key not in ("frameworks", "models")} == shown
+
+
+def test_defaults_fill_what_is_left_out():
+    user = {"protocol": {"warmup": {"window": 9}}, "platforms": [{"name": "gpu", "accelerator": "cuda"}]}
+    resolved = config.resolve(user, REPOSITORY)
+    assert resolved["protocol"]["warmup"] == {
+        "min_iterations": 3,
+        "min_seconds": 0.5,
+        "max_seconds": 15,
+        "window": 9,
+        "tolerance": 0.05,
+    }
+    assert resolved["platforms"] == [{"name": "gpu", "label": "auto", "accelerator": "cuda"}]
+    assert resolved["frameworks"]["jax"]["unsupported"] == {}
+    assert user == {
+        "protocol": {"warmup": {"window": 9}},
+        "platforms": [{"name": "gpu", "accelerator": "cuda"}],
+    }
+
+
+def test_mappings_merge_and_lists_are_replaced():
+    base = {"a": {"b": 1, "c": [1, 2]}, "d": 3}
+    over = {"a": {"c": [3]}, "d": {"e": 4}}
+    assert config.merge(base, over) == {"a": {"b": 1, "c": [3]}, "d": {"e": 4}}
+    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 3}
+
+
+def test_miniature_runs_every_row_of_every_model():
+    full = config.resolve({}, REPOSITORY)
+    small = config.resolve(config.read_yaml(REPOSITORY / "config/test.yaml"), REPOSITORY)
+    assert small["run"] == full["run"]
+    assert set(small["run"]["rows"]) == {
+        row for entry in full["frameworks"].values() for row in entry["rows"]
+    }
+    assert small["protocol"]["rounds"] == 2
+    for name, model in full["models"].items():
+        assert small["models"][name]["architecture"].keys() == model["architecture"].keys()
+        assert small["models"][name]["architecture"] != model["architecture"]
+        assert small["models"][name]["definition"] == model["definition"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("models/new.yaml", "models:\n  SmolVLA: {}\n", ("new.yaml", "models.SmolVLA", "SmolVLA.yaml")),
+        ("models/new.yaml", "models:\n  X: {}\nprotocol: {}\n", ("new.yaml", "one top-level key", "models")),
+        (
+            "models/new.yaml",
+            "models:\n  X: {seed: 1, seed: 2}\n",
+            ("new.yaml", "seed", "more than once", "line 2"),
+        ),
+        ("models/new.yaml", "models: [\n", ("new.yaml", "not readable as YAML", "line 2")),
+        ("frameworks.yaml", "- jax\n", ("frameworks.yaml", '["jax"]', "a mapping")),
+    ],
+)
+def test_broken_catalogue_is_refused(project, file, text, words):
+    (project / "config" / file).write_text(text)
+    with pytest.raises(config.ConfigError) as caught:
+        config.resolve({}, project)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_missing_catalogue_is_refused(project):
+    (project / "config/frameworks.yaml").unlink()
+    with pytest.raises(config.ConfigError, match=r"frameworks\.yaml: .*missing"):
+        config.resolve({}, project)
+
+
+def test_a_new_model_and_framework_need_no_other_change(project):
+    (project / "config/models/new.yaml").write_text(
+        (project / "config/models/ResNet-50.yaml").read_text().replace("ResNet-50:", "ResNet-50b:")
+    )
+    with (project / "config/frameworks.yaml").open("a") as stream:
+        stream.write(f"\n  x:{FRAMEWORK}    rows: {{x: {{label: X}}}}\n")
+    run = {"models": ["ResNet-50b"], "rows": ["x"], "baseline": "x"}
+    resolved = config.resolve({"run": run}, project)
+    assert resolved["run"] == run
+    assert resolved["frameworks"]["x"]["rows"] == {"x": {"label": "X", "lane": "float32", "options": {}}}
+
+
+def test_schema_is_valid_and_strict():
+    Draft202012Validator.check_schema(SCHEMA)
+    free = {key for key, schema in KEYS.items() if schema.get("type") == "object" and _open(schema)}
+    assert {key.rpartition(".")[2] for key in free} == {"architecture", "options"}
+
+
+def _open(schema):
+    return schema.get("additionalProperties", True) is True
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_explains_itself(key):
+    schema = KEYS[key]
+    assert schema["description"].endswith(".")
+    # Overlays give parts of a mapping, so an example need not be whole.
+    parts = {
+        **{name: value for name, value in schema.items() if name != "required"},
+        "$defs": SCHEMA["$defs"],
+    }
+    for example in schema["examples"]:
+        assert [
+            e.message for e in Draft202012Validator(parts).iter_errors(example) if e.validator != "required"
+        ] == []
+    if "default" in schema:
+        assert list(Draft202012Validator(parts).iter_errors(schema["default"])) == []
+    else:
+        assert schema["needed"] or key.rpartition(".")[2] in ("step", "start", "values")
+
+
+def test_page_has_every_key_and_is_up_to_date():
+    assert document_config.documented(README, SCHEMA) == README, "run workflow/scripts/document_config.py"
+    for key in KEYS:
+        assert f"`{key}`" in README
+
+
+def test_examples_of_the_page_are_valid():
+    blocks = re.findall(r"^```yaml\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 8
+    for block in blocks:
+        config.resolve(yaml.safe_load(block), REPOSITORY)
+
+
+def test_messages_on_the_page_are_the_real_ones():
+    rows = {"rows": ["pytorch-eager", "onnx-runtime", "jax"]}
+    with pytest.raises(config.ConfigError) as caught:
+        config.resolve({"protocol": {"rounds": -1, "sede": 7}, "run": rows}, REPOSITORY)
+    assert f"```\n{caught.value}\n```" in README
+
+
+def test_walked_through_entries_are_the_shipped_ones():
+    blocks = [
+        yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", README, flags=re.M | re.S)
+    ]
+    catalogues = config.catalogues(REPOSITORY)
+    for kind, name in (("frameworks", "onnxruntime"), ("models", "ResNet-50")):
+        assert {kind: {name: catalogues[kind][name]}} in blocks

@@ -1,0 +1,210 @@
+"""What a configuration's schema cannot say: the references between its keys, and to files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from arena import config_schema
+from arena.config_schema import Problem, dotted, nearest, shown
+
+SCRIPTS = "workflow/scripts"
+
+# What each fill reads beside shape, dtype and fill: (required, optional, dtypes).
+FILLS = {
+    "sin": ({"step"}, set(), {"float32"}),
+    "cos": ({"step"}, set(), {"float32"}),
+    "arange": (set(), {"start"}, {"int64"}),
+    "zeros": (set(), set(), {"float32", "int64"}),
+    "values": ({"values"}, set(), {"float32", "int64"}),
+}
+FILE_KEYS = ("env", "adapter", "export", "definitions", "rows", "unsupported")
+TARGET_DTYPE = {"cross_entropy": "int64", "mse": "float32"}
+
+
+def _check_platforms(config: dict, basedir: Path) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for index, platform in enumerate(config["platforms"]):
+        name = platform.get("name")
+        if not isinstance(name, str):
+            continue
+        if name.casefold() in seen:
+            earlier = f"platforms[{seen[name.casefold()]}].name"
+            text = (
+                f"{shown(name)} equals {earlier}, case aside; allowed: names that differ on any file system"
+            )
+            yield Problem(("platforms", index, "name"), text)
+        seen.setdefault(name.casefold(), index)
+
+
+def _check_rows(config: dict, basedir: Path) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    for framework, entry in config["frameworks"].items():
+        for row in entry["rows"]:
+            path = ("frameworks", framework, "rows", row)
+            if row.casefold() in owners:
+                other = owners[row.casefold()]
+                yield Problem(path, f"this row id is taken by {other}; allowed: another, not by case alone")
+            owners.setdefault(row.casefold(), dotted(path))
+
+
+def _check_run_rows(config: dict, basedir: Path) -> Iterator[Problem]:
+    known = [row for framework in config["frameworks"].values() for row in framework["rows"]]
+    for index, row in enumerate(config["run"]["rows"]):
+        if isinstance(row, str) and row not in known:
+            yield _unknown(("run", "rows", index), row, "row", known)
+
+
+def _check_run_models(config: dict, basedir: Path) -> Iterator[Problem]:
+    for index, model in enumerate(config["run"]["models"]):
+        if isinstance(model, str) and model not in config["models"]:
+            yield _unknown(("run", "models", index), model, "model", list(config["models"]))
+
+
+def _unknown(path: config_schema.Path, name: str, kind: str, known: list[str]) -> Problem:
+    return Problem(path, f"{shown(name)} is no {kind}{nearest(name, known)}; allowed: {', '.join(known)}")
+
+
+def _check_baseline(config: dict, basedir: Path) -> Iterator[Problem]:
+    run = config["run"]
+    if run["baseline"] not in run["rows"]:
+        hint = nearest(run["baseline"], run["rows"])
+        text = f'"{run["baseline"]}" is not among run.rows{hint}; allowed: {", ".join(run["rows"])}'
+        yield Problem(("run", "baseline"), text)
+
+
+def _check_durations(config: dict, basedir: Path) -> Iterator[Problem]:
+    for phase in ("warmup", "sampling"):
+        least, most = (config["protocol"][phase][key] for key in ("min_seconds", "max_seconds"))
+        if most < least:
+            text = f"{most} is less than min_seconds; allowed: at least {least}"
+            yield Problem(("protocol", phase, "max_seconds"), text)
+
+
+def _check_weights(config: dict, basedir: Path) -> Iterator[Problem]:
+    for model, entry in config["models"].items():
+        if model in config["run"]["models"] and entry["weights"] != "seeded":
+            text = f'"{entry["weights"]}" is not supported yet; allowed: `seeded` (generated from the seed)'
+            yield Problem(("models", model, "weights"), text)
+
+
+def _check_environment(config: dict, basedir: Path) -> Iterator[Problem]:
+    for framework, entry in config["frameworks"].items():
+        for variable, value in entry["environment"].items():
+            try:
+                value.format(threads=1, cache="cache")
+            except (KeyError, IndexError, ValueError, AttributeError):
+                path = ("frameworks", framework, "environment", variable)
+                text = "text in which braces hold only `threads` or `cache`, or are doubled"
+                yield Problem(path, f"{shown(value)} is not allowed; allowed: {text}")
+
+
+def _check_unsupported(config: dict, basedir: Path) -> Iterator[Problem]:
+    for framework, entry in config["frameworks"].items():
+        for model in entry["unsupported"]:
+            if model not in config["models"]:
+                path = ("frameworks", framework, "unsupported", model)
+                yield _unknown(path, model, "model", list(config["models"]))
+
+
+def _check_workloads(config: dict, basedir: Path) -> Iterator[Problem]:
+    for model, entry in config["models"].items():
+        workload, path = entry["workload"], ("models", model, "workload")
+        for task in ("inference", "latency"):
+            for name, fill in workload[task].items():
+                yield from _check_fill(fill, (*path, task, name))
+        yield from _check_fill(workload["target"], (*path, "target"))
+        names, others = set(workload["inference"]), set(workload["latency"])
+        if names != others:
+            text = f"has {', '.join(sorted(others))}; allowed: as inference has, {', '.join(sorted(names))}"
+            yield Problem((*path, "latency"), text)
+        dtype = workload["target"]["dtype"]
+        if dtype != TARGET_DTYPE[entry["loss"]]:
+            text = f'"{dtype}" does not suit loss {entry["loss"]}; allowed: `{TARGET_DTYPE[entry["loss"]]}`'
+            yield Problem((*path, "target", "dtype"), text)
+
+
+def _check_fill(fill: dict, path: config_schema.Path) -> Iterator[Problem]:
+    kind = fill["fill"]
+    required, optional, dtypes = FILLS[kind]
+    given = set(fill) - {"shape", "dtype", "fill"}
+    for key in sorted(required - given):
+        yield Problem((*path, key), f"missing; fill `{kind}` needs it")
+    for key in sorted(given - required - optional):
+        takes = ", ".join(sorted(required | optional)) or "nothing more"
+        text = f"{shown(fill[key])} is not read by fill `{kind}`, which takes {takes}; remove it"
+        yield Problem((*path, key), text)
+    if fill["dtype"] not in dtypes:
+        text = f'"{fill["dtype"]}" does not suit fill `{kind}`; allowed: {", ".join(sorted(dtypes))}'
+        yield Problem((*path, "dtype"), text)
+    if kind == "values" and "values" in given:
+        values, needed = fill["values"], math.prod(fill["shape"])
+        if len(values) != needed:
+            text = f"{len(values)} values for shape {fill['shape']}; allowed: {needed}"
+            yield Problem((*path, "values"), text)
+        if fill["dtype"] == "int64" and not all(isinstance(value, int) for value in values):
+            text = f"{shown(values)} is not allowed; allowed: integers, for dtype int64"
+            yield Problem((*path, "values"), text)
+
+
+def _check_files(config: dict, basedir: Path) -> Iterator[Problem]:
+    """Every file that the cells of this run name must be there before any job starts."""
+    models = {name: config["models"][name] for name in config["run"]["models"] if name in config["models"]}
+    needed: dict[str, config_schema.Path] = {}  # file: the first key that names it
+    for name, model in models.items():
+        for folder in ("spec", "torch"):  # the weights and the reference
+            file = f"{SCRIPTS}/models/{folder}/{model['definition']}.py"
+            needed.setdefault(file, ("models", name, "definition"))
+    for name, framework in config["frameworks"].items():
+        if not set(framework["rows"]) & set(config["run"]["rows"]):
+            continue
+        path = ("frameworks", name)
+        needed.setdefault(f"envs/{framework['env']}.yaml", (*path, "env"))
+        needed.setdefault(adapter_file(framework["adapter"]), (*path, "adapter"))
+        if framework["export"]:
+            needed.setdefault(f"{SCRIPTS}/export_{framework['export']}.py", (*path, "export"))
+        for model_name, model in models.items():
+            if framework["definitions"] and model_name not in framework["unsupported"]:
+                file = f"{SCRIPTS}/models/{framework['definitions']}/{model['definition']}.py"
+                needed.setdefault(file, (*path, "definitions"))
+    for file, path in needed.items():
+        if not (basedir / file).is_file():
+            yield Problem(path, f"{file} does not exist in {basedir}; write it, or correct the key")
+
+
+def adapter_file(adapter: str) -> str:
+    """File of a framework's `adapter`, from the project's directory: a path of its own ends in .py."""
+    return adapter if adapter.endswith(".py") else f"{SCRIPTS}/adapters/{adapter}.py"
+
+
+def _check_published(config: dict, basedir: Path) -> Iterator[Problem]:
+    if not (basedir / config["published"]).is_dir():
+        text = (
+            f'"{config["published"]}" is no directory in {basedir}; allowed: a directory, even an empty one'
+        )
+        yield Problem(("published",), text)
+
+
+# Each check, with the paths that it reads; `*` is any key, `**` everything below.
+CHECKS: dict[Callable[[dict, Path], Iterator[Problem]], list[tuple[str, ...]]] = {
+    _check_platforms: [("platforms", "*")],
+    _check_rows: [("frameworks", "*", "rows")],
+    _check_run_rows: [("run", "rows"), ("frameworks", "*", "rows")],
+    _check_run_models: [("run", "models"), ("models",)],
+    _check_baseline: [("run", "rows", "*"), ("run", "baseline")],
+    _check_durations: [
+        ("protocol", phase, key) for phase in ("warmup", "sampling") for key in ("min_seconds", "max_seconds")
+    ],
+    _check_weights: [("run", "models"), ("models", "*", "weights")],
+    _check_environment: [("frameworks", "*", "environment", "**")],
+    _check_unsupported: [("frameworks", "*", "unsupported"), ("models",)],
+    _check_workloads: [("models", "*", "workload", "**"), ("models", "*", "loss")],
+    _check_files: [
+        ("run", "models"),
+        ("run", "rows", "*"),
+        ("models", "*", "definition"),
+        *(("frameworks", "*", key) for key in FILE_KEYS),
+    ],
+    _check_published: [("published",)],
+}
