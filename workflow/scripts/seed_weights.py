@@ -1,0 +1,66 @@
+"""Make a model's weights from its seed: model.safetensors, config.json and source.json."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from typing import Any
+
+import numpy as np
+from arena import files, seeded, tensors
+
+
+def architecture(model: dict[str, Any]) -> dict[str, Any]:
+    """The content of config.json: the model's architecture and the name of its definition."""
+    return {**model["architecture"], "definition": model["definition"]}
+
+
+def specs(model: dict[str, Any]) -> dict[str, seeded.Spec]:
+    """Shape and initialisation of every tensor of ``model``, a mapping as in config/models/."""
+    definition = importlib.import_module(f"models.spec.{model['definition']}")
+    return definition.tensors(architecture(model))
+
+
+def generate(model: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Every weight of ``model`` by name, float32, in the checkpoint's layout.
+
+    Raises ValueError if the model's weights are not to be seeded.
+    """
+    if model["weights"] != "seeded":
+        raise ValueError(
+            f"weights: {model['weights']!r} cannot be made from a seed, and checkpoints cannot be "
+            "downloaded yet; set the model's weights to 'seeded'"
+        )
+    return seeded.tensors(model["seed"], specs(model))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model-config", required=True, type=json.loads, help="the model's mapping, as JSON")
+    parser.add_argument("--weights", required=True, help="written: every tensor (safetensors)")
+    parser.add_argument("--config", required=True, help="written: the architecture (JSON)")
+    parser.add_argument("--source", required=True, help="written: where the weights come from (JSON)")
+    options = parser.parse_args(arguments)
+    model = options.model_config
+
+    try:
+        weights = generate(model)
+    except ValueError as error:
+        sys.exit(f"seed_weights.py: {error}")
+    tensors.save(options.weights, weights)
+    files.write_json(options.config, architecture(model))
+    source = {
+        "kind": "seeded",
+        "seed": model["seed"],
+        "generator": seeded.GENERATOR,
+        "sha256": files.sha256(options.weights),
+        "parameters": seeded.parameter_count(specs(model)),
+    }
+    files.write_json(options.source, source)
+    print(f"{len(weights)} tensors, {source['parameters']:,} parameters", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
