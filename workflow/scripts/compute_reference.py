@@ -1,0 +1,116 @@
+"""Compute what every framework is held to: outputs, loss and gradients in float64 on the CPU.
+
+Beside it stands the noise floor: how far plain float32 PyTorch, run eagerly, is from that reference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from arena import files, gate, tensors
+from models.torch import losses
+from models.torch.loading import arguments, load
+
+
+@dataclass(frozen=True)
+class Results:
+    """What one precision computes; gradients by weight name, in the checkpoint's layout."""
+
+    inference: np.ndarray
+    latency: np.ndarray
+    loss: float
+    gradients: dict[str, np.ndarray]
+
+
+def run(
+    config: dict[str, Any],
+    weights: Mapping[str, np.ndarray],
+    inputs: Mapping[str, np.ndarray],
+    loss_kind: str,
+    dtype: torch.dtype,
+) -> Results:
+    """Both forward passes, the loss and the gradient of every trainable weight, in ``dtype`` on the CPU.
+
+    ``inputs`` holds ``inference.{name}``, ``latency.{name}`` and ``target``.
+    """
+    started = time.perf_counter()
+    module = load(config["definition"], config, weights, dtype).eval()
+    with torch.no_grad():
+        latency = module(**arguments(tensors.select(inputs, "latency."), dtype))
+    inference = module(**arguments(tensors.select(inputs, "inference."), dtype))
+    loss = losses.loss(loss_kind, inference, arguments({"target": inputs["target"]}, dtype)["target"])
+    loss.backward()
+    gradients = {name: parameter.grad.numpy() for name, parameter in module.named_parameters()}
+    log(f"{dtype}: loss {loss.item():.6f}, {time.perf_counter() - started:.1f} s")
+    return Results(inference.detach().numpy(), latency.numpy(), loss.item(), gradients)
+
+
+def noise(single: Results, double: Results, gradients: dict, norms: dict, loss_kind: str) -> dict[str, Any]:
+    """The gate's figures for ``single`` (float32) against ``double`` (float64), by task.
+
+    ``gradients`` are the float64 ones rounded to float32, ``norms`` the Euclidean norms before rounding.
+    """
+    loss_error = gate.relative_error(single.loss, double.loss)
+    inference = gate.compare_output(single.inference, double.inference, loss_kind, None)
+    training = gate.compare_gradients(single.gradients, gradients, norms)
+    return {
+        "inference": {**inference, "loss_error": loss_error},
+        "latency": gate.compare_output(single.latency, double.latency, loss_kind, None),
+        "training": {**training, "loss_error": loss_error},
+    }
+
+
+def log(message: str) -> None:
+    """One line of progress on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", required=True, help="read: model.safetensors")
+    parser.add_argument("--config", required=True, help="read: config.json")
+    parser.add_argument("--inputs", required=True, help="read: inputs.safetensors")
+    parser.add_argument("--loss", required=True, choices=["cross_entropy", "mse"])
+    parser.add_argument("--threads", required=True, type=int, help="of PyTorch's thread pool")
+    parser.add_argument("--reference", required=True, help="written: outputs and loss, float64 (safetensors)")
+    parser.add_argument("--gradients", required=True, help="written: gradients, float32 (safetensors)")
+    parser.add_argument("--summary", required=True, help="written: norms, noise, versions (JSON)")
+    options = parser.parse_args(argv)
+    torch.set_num_threads(options.threads)
+
+    config = files.read_json(options.config)
+    weights, inputs = tensors.load(options.weights), tensors.load(options.inputs)
+    double = run(config, weights, inputs, options.loss, torch.float64)
+    norms = {name: float(np.linalg.norm(gradient)) for name, gradient in double.gradients.items()}
+    gradients = {}
+    for name in norms:  # one at a time, so that float64 gradients make room for what follows
+        gradients[name] = double.gradients.pop(name).astype(np.float32)
+    single = run(config, weights, inputs, options.loss, torch.float32)
+
+    outputs = {"inference.output": double.inference, "latency.output": double.latency}
+    tensors.save(options.reference, outputs | {"loss": np.array(double.loss)})
+    tensors.save(options.gradients, gradients)
+    summary = {
+        "gradient_norms": norms,
+        "noise": noise(single, double, gradients, norms, options.loss),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+    }
+    files.write_json(options.summary, summary)
+    figures = summary["noise"]
+    log(f"float32 PyTorch: relative L2 {figures['inference']['relative_l2']:.2e}")
+
+
+if __name__ == "__main__":
+    main()
