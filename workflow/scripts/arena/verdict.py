@@ -1,0 +1,167 @@
+"""The correctness gate's verdict: pass, close or different, with reasons in words. See docs/gate.md.
+
+Apart from gate.py, whose figures the reference's noise is made of, so that a new rule for verdicts
+does not compute every reference again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+Figures = dict[str, Any]
+
+VERDICTS = ("pass", "close", "different")  # from best to worst
+
+#: Figure -> (its name in words, the tolerance that it is held to).
+FIGURES = {
+    "relative_l2": ("relative L2", "relative_l2"),
+    "max_error": ("max error", "max_error"),
+    "top1_agreement": ("top-1 agreement", "top1_agreement"),
+    "loss_error": ("loss error", "loss_error"),
+    "printed_loss_error": ("error of the printed loss", "loss_error"),
+    "gradient_norm_error": ("gradient norm error", "gradient_norm_error"),
+    "gradient_cosine": ("gradient cosine", "gradient_cosine"),
+}
+TOLERANCES = tuple(dict.fromkeys(tolerance for _, tolerance in FIGURES.values()))
+TENSOR_OF = {"gradient_norm_error": "gradient_norm_tensor", "gradient_cosine": "gradient_cosine_tensor"}
+AT_LEAST = {"top1_agreement", "gradient_cosine"}  # better when larger; all others when smaller
+
+#: Figures without which a part cannot pass.
+REQUIRED = {
+    "inference": {"relative_l2", "max_error", "loss_error", "printed_loss_error"},
+    "latency": {"relative_l2", "max_error"},
+    "training": {"loss_error", "gradient_norm_error", "gradient_cosine"},
+}
+
+#: Lists of weights, any of which makes a part different.
+FLAWS = {
+    "missing": "without a gradient",
+    "misshapen": "with a gradient of another shape",
+    "nonfinite": "with a gradient that is not finite",
+}
+
+#: Agreement lost per unit of close factor where 100 % is asked for: zero times any factor stays zero.
+TOP1_STEP = 1e-3
+
+
+def limits(tolerances: Mapping[str, float], close_factor: float) -> dict[str, tuple[float, float]]:
+    """Each tolerance's limits for ``pass`` and for ``close``, both inclusive.
+
+    A largest error t widens to t x factor; a least agreement t to 1 - (1 - t) x factor. Computed in
+    decimal, so that 0.9999 and 10 give 0.999 and not its neighbour. A top-1 agreement of exactly 1
+    widens as 1 - TOP1_STEP would, to 99 % at factor 10: one flip in 128 positions is close, one in four
+    is not. Raises ValueError for a missing or unknown tolerance and for values out of range.
+    """
+    if set(tolerances) != set(TOLERANCES):
+        raise ValueError(
+            f"tolerances: missing {sorted(set(TOLERANCES) - set(tolerances))}, unknown "
+            f"{sorted(set(tolerances) - set(TOLERANCES))}; expected exactly {', '.join(TOLERANCES)}"
+        )
+    if not 1.0 <= close_factor < math.inf:
+        raise ValueError(f"close_factor: {close_factor}; expected a number of at least 1")
+    factor, bounds = Decimal(str(close_factor)), {}
+    for name, value in tolerances.items():
+        if not (0.0 <= value <= 1.0 if name in AT_LEAST else 0.0 < value < math.inf):
+            expected = "a share from 0 to 1" if name in AT_LEAST else "a positive number"
+            raise ValueError(f"tolerances: {name} = {value}; expected {expected}")
+        exact = Decimal(str(value))
+        if name not in AT_LEAST:
+            bounds[name] = (value, float(exact * factor))
+            continue
+        slack = 1 - exact
+        if name == "top1_agreement":
+            slack = max(slack, Decimal(str(TOP1_STEP)))
+        bounds[name] = (value, float(min(exact, 1 - slack * factor)))
+    return bounds
+
+
+def worst(by_round: Mapping[int, Figures]) -> Figures:
+    """Merge one part's figures of several rounds: the worst of each, and in ``rounds`` who gave it.
+
+    A flag holds only if it holds in every round; ``rounds`` names the first in which it does not.
+    Whatever else there is (counts, names, notes) is the first round's that has it.
+    """
+    merged: Figures = {}
+    rounds: dict[str, int] = {}
+    for number, figures in sorted(by_round.items()):
+        for name, value in figures.items():
+            held = merged.setdefault(name, value)
+            if held is None:
+                merged[name] = value
+            if value is False:
+                merged[name], rounds[name] = False, rounds.get(name, number)
+            elif value is None or name not in FIGURES:
+                continue
+            elif name not in rounds or (value < held if name in AT_LEAST else value > held):
+                merged[name], rounds[name] = value, number
+    return merged | {"rounds": rounds}
+
+
+def judge(parts: Mapping[str, Figures], tolerances: Mapping[str, float], close_factor: float) -> Figures:
+    """The verdict on a cell: ``verdict``, ``parts`` (a verdict each) and ``reasons`` in words.
+
+    ``parts`` maps ``inference``, ``latency`` and ``training`` (those that were measured) to figures. A
+    part passes if it is whole (right shape, finite, no gradient missing), has every figure that is
+    REQUIRED, and all its figures keep their tolerances; it is ``close`` if they keep the widened ones
+    of ``limits``; else ``different``. The cell is as good as its worst part.
+    """
+    bounds = limits(tolerances, close_factor)
+    verdicts, reasons = {}, []
+    for part, figures in parts.items():
+        verdicts[part], why = _judge_part(part, figures, bounds)
+        reasons += [f"{part}: {reason}" for reason in why]
+    if not verdicts:
+        raise ValueError("no part to judge; expected at least one of " + ", ".join(REQUIRED))
+    return {"verdict": max(verdicts.values(), key=VERDICTS.index), "parts": verdicts, "reasons": reasons}
+
+
+def _judge_part(
+    part: str, figures: Figures, bounds: Mapping[str, tuple[float, float]]
+) -> tuple[str, list[str]]:
+    """The verdict on one part, and why it is no ``pass``."""
+    reasons = []
+    if not figures.get("shape_ok", True):
+        reasons.append((figures.get("note") or "wrong shape") + _place("shape_ok", figures))
+    elif not figures.get("finite", True) and not figures.get("nonfinite"):
+        reasons.append("NaN or infinite values" + _place("finite", figures))
+    for flaw, words in FLAWS.items():
+        if names := figures.get(flaw):
+            reasons.append(f"{len(names)} weight(s) {words}: {', '.join(names[:3])}{'…' * (len(names) > 3)}")
+    whole = not reasons
+    verdict = "pass" if whole else "different"
+    for figure, (words, tolerance) in FIGURES.items():
+        value = figures.get(figure)
+        if value is None:
+            if whole and figure in REQUIRED[part]:
+                verdict = "different"
+                reasons.append(f"no {words} could be computed")
+            continue
+        passing, closing = bounds[tolerance]
+        sign = 1.0 if tolerance in AT_LEAST else -1.0
+        if sign * value >= sign * passing:  # false for NaN, so that NaN never passes
+            continue
+        near = sign * value >= sign * closing
+        verdict = max(verdict, "close" if near else "different", key=VERDICTS.index)
+        comparison = f"{_number(figure, value)} {'<' if sign > 0 else '>'} {_number(figure, passing)}"
+        reasons.append(f"{words} {comparison}{_place(figure, figures)}")
+    return verdict, reasons
+
+
+def _place(figure: str, figures: Figures) -> str:
+    """Where a figure was worst: the weight, the round."""
+    weight = figures.get(TENSOR_OF.get(figure))
+    number = figures.get("rounds", {}).get(figure)
+    return (f" in {weight}" if weight else "") + (f" (round {number})" if number else "")
+
+
+def _number(figure: str, value: float) -> str:
+    """A figure for reading: 97.7 %, 0.99987, 3.1e-2."""
+    if figure == "top1_agreement":
+        return f"{100 * value:.4g} %"
+    if figure == "gradient_cosine":
+        return f"{value:.7g}"
+    mantissa, e, exponent = f"{value:.2e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}" if e else mantissa  # "inf", "nan"

@@ -1,0 +1,268 @@
+"""Judge one cell: compare every round's outputs, and round 1's gradients, with the float64 reference.
+
+Writes the verdict (pass, close, different, or null where there is nothing to judge), the worst figures
+of all rounds, and the reasons in words. A failed or unsupported round is no error here, an unreadable
+file is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from arena import files, gate, losses, tensors, verdict
+
+SCHEMA = 1
+IDENTITY = ("platform", "model", "row", "lane")
+STATUSES = ("ok", "failed", "unsupported")
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one measuring process left behind."""
+
+    number: int
+    record: dict[str, Any]
+    outputs: dict[str, np.ndarray]
+
+    def ran(self, task: str) -> bool:
+        """Whether ``task`` was measured to its end."""
+        return self.record["status"] == "ok" and self.record["tasks"].get(task, {}).get("status") == "ok"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The truth to compare with; ``path`` and ``inputs_path`` are for error messages."""
+
+    path: Path
+    outputs: dict[str, np.ndarray]  # float64: inference.output, latency.output, loss
+    gradients: dict[str, np.ndarray]
+    norms: dict[str, float]
+    noise: dict[str, Any]
+    inputs_path: Path
+    target: np.ndarray
+    loss_kind: str
+
+    @property
+    def loss(self) -> float:
+        """The float64 loss of the inference input."""
+        return float(self.outputs["loss"])
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = arguments(argv)
+    try:
+        rounds = read_rounds(args.rounds, args.outputs)
+        gradients = tensors.load(args.gradients)
+        reference = read_reference(args)
+        result = validate(rounds, gradients, reference, args.tolerances, args.close_factor)
+        files.write_json(args.out, result)
+    except (ValueError, OSError) as error:
+        sys.exit(f"validate.py: {error}")
+    words = "; ".join([f"{result['model']} / {result['row']}: {result['verdict']}", *result["reasons"]])
+    print(words, file=sys.stderr)
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    cell = parser.add_argument_group("files of the cell")
+    cell.add_argument("--rounds", type=Path, nargs="+", required=True, help="round-*.json")
+    cell.add_argument(
+        "--outputs", type=Path, nargs="+", required=True, help="round-*.safetensors, same order"
+    )
+    cell.add_argument("--gradients", type=Path, required=True, help="gradients.safetensors of round 1")
+    model = parser.add_argument_group("files of the model")
+    model.add_argument("--reference", type=Path, required=True, help="reference.safetensors")
+    model.add_argument("--reference-gradients", type=Path, required=True, help="gradients.safetensors")
+    model.add_argument("--reference-json", type=Path, required=True, help="reference.json")
+    model.add_argument("--inputs", type=Path, required=True, help="inputs.safetensors, for the target")
+    model.add_argument("--loss", required=True, choices=losses.KINDS)
+    rules = parser.add_argument_group("the rules")
+    rules.add_argument("--tolerances", type=json.loads, required=True, help="the lane's tolerances, JSON")
+    rules.add_argument("--close-factor", type=float, required=True, help="close = tolerances times this")
+    parser.add_argument("--out", type=Path, required=True, help="the verdict, JSON")
+    return parser.parse_args(argv)
+
+
+def read_rounds(records: list[Path], outputs: list[Path]) -> list[Round]:
+    """Read the rounds of one cell, in order of their numbers.
+
+    Raises ValueError naming the file for anything unreadable, incomplete, or of another cell.
+    """
+    if len(records) != len(outputs):
+        raise ValueError(f"--rounds names {len(records)} file(s), --outputs {len(outputs)}; expected pairs")
+    rounds = []
+    for path, output_path in zip(records, outputs, strict=True):
+        record = files.read_json(path)
+        required = {*IDENTITY, "schema", "round", "status", "tasks"}
+        absent = required - set(record) if isinstance(record, dict) else required
+        if absent:
+            raise ValueError(f"{path}: key(s) {', '.join(sorted(absent))} missing; measure the round again")
+        if record["schema"] != SCHEMA or record["status"] not in STATUSES:
+            raise ValueError(
+                f"{path}: schema {record['schema']!r}, status {record['status']!r}; expected schema "
+                f"{SCHEMA}, status one of {', '.join(STATUSES)}; measure the round again"
+            )
+        rounds.append(Round(record["round"], record, tensors.load(output_path)))
+    cells = {tuple(each.record[key] for key in IDENTITY) for each in rounds}
+    numbers = sorted(each.number for each in rounds)
+    if len(cells) > 1 or numbers != list(range(1, len(rounds) + 1)):
+        raise ValueError(
+            f"--rounds: files of cells {sorted(cells)}, rounds {numbers}; expected one cell's rounds "
+            f"1 to {len(rounds)}, each once"
+        )
+    return sorted(rounds, key=lambda each: each.number)
+
+
+def read_reference(args: argparse.Namespace) -> Reference:
+    """Read the model's reference files. Raises ValueError naming the file and what it lacks."""
+    outputs = tensors.load(args.reference)
+    for name in ("inference.output", "latency.output", "loss"):
+        if name not in outputs:
+            raise ValueError(f"{args.reference}: no tensor {name!r}; compute the reference again")
+    facts = files.read_json(args.reference_json)
+    if "gradient_norms" not in facts:
+        raise ValueError(f"{args.reference_json}: no gradient_norms; compute the reference again")
+    for part, key in (
+        ("inference", "max_abs_error"),
+        ("latency", "max_abs_error"),
+        ("training", "loss_error"),
+    ):
+        if key not in facts.get("noise", {}).get(part, {}):
+            raise ValueError(f"{args.reference_json}: no noise.{part}.{key}; compute the reference again")
+    inputs = tensors.load(args.inputs)
+    if "target" not in inputs:
+        raise ValueError(f"{args.inputs}: no tensor 'target'; make the inputs again")
+    return Reference(
+        path=args.reference,
+        outputs=outputs,
+        gradients=tensors.load(args.reference_gradients),
+        norms=facts["gradient_norms"],
+        noise=facts["noise"],
+        inputs_path=args.inputs,
+        target=inputs["target"],
+        loss_kind=args.loss,
+    )
+
+
+def validate(
+    rounds: list[Round],
+    gradients: Mapping[str, np.ndarray],
+    reference: Reference,
+    tolerances: Mapping[str, float],
+    close_factor: float,
+) -> dict[str, Any]:
+    """The content of the verdict file (docs/design.md, "Verdict").
+
+    Rounds that ended well are compared even where others failed, but then there is no verdict.
+    Training is judged if round 1, whose gradients are kept, trained to the end.
+    """
+    verdict.limits(tolerances, close_factor)  # a wrong tolerance is refused even if nothing is judged
+    measured: dict[str, dict[str, Any]] = {}
+    for task in ("inference", "latency"):
+        figures = {each.number: output_figures(each, task, reference) for each in rounds if each.ran(task)}
+        if figures:
+            measured[task] = verdict.worst(figures)
+    if rounds[0].ran("training"):
+        loss_errors = {
+            each.number: {"loss_error": loss_error(each.record.get("training_loss"), reference.loss)}
+            for each in rounds
+            if each.ran("training")
+        }
+        compared = gate.compare_gradients(gradients, reference.gradients, reference.norms)
+        measured["training"] = verdict.worst(loss_errors) | compared
+
+    reasons = unmeasured(rounds)
+    judged = {"verdict": None, "parts": {}}
+    if measured:
+        judged = verdict.judge(measured, tolerances, close_factor)
+        reasons += judged["reasons"]
+    complete = "inference" in measured and all(each.record["status"] == "ok" for each in rounds)
+    return {
+        "schema": SCHEMA,
+        **{key: rounds[0].record[key] for key in IDENTITY},
+        "verdict": judged["verdict"] if complete else None,
+        "parts": {
+            part: {"verdict": judged["parts"].get(part)} | without_infinities(measured.get(part, {}))
+            for part in verdict.REQUIRED
+        },
+        "reasons": reasons,
+        "noise": reference.noise,
+    }
+
+
+def output_figures(this: Round, task: str, reference: Reference) -> dict[str, Any]:
+    """Figures of one round's output: distances and, for inference, the loss.
+
+    ``loss_error`` is that of the loss recomputed from the output in float64; ``printed_loss_error`` is
+    how far the round's own "loss" lies from it.
+    """
+    name = f"{task}.output"
+    if name not in this.outputs:
+        return {"shape_ok": False, "finite": False, "note": f"no tensor {name!r} though the task ended well"}
+    try:
+        figures = gate.compare_output(
+            this.outputs[name],
+            reference.outputs[name],
+            reference.loss_kind,
+            reference.noise[task]["max_abs_error"],
+        )
+    except ValueError as error:
+        raise ValueError(f"{reference.path}: {name}: {error}") from error
+    if task == "inference" and figures["shape_ok"] and figures["finite"]:
+        try:
+            loss = losses.loss(reference.loss_kind, this.outputs[name], reference.target)
+        except ValueError as error:
+            raise ValueError(f"{reference.inputs_path}: {error}") from error
+        figures["loss"] = loss
+        figures["loss_error"] = loss_error(loss, reference.loss)
+        figures["printed_loss_error"] = loss_error(this.record.get("loss"), loss)
+    return figures
+
+
+def loss_error(value: float | None, reference: float) -> float:
+    """Relative error of a loss; infinite for None, which is how a round writes NaN and infinity."""
+    return math.inf if value is None else gate.relative_error(value, reference)
+
+
+def unmeasured(rounds: list[Round]) -> list[str]:
+    """Why there is nothing to judge: rounds and tasks that did not end well, each reason once."""
+    reasons: dict[str, list[int]] = {}
+    for each in rounds:
+        if each.record["status"] != "ok":
+            reasons.setdefault(explain(each.record), []).append(each.number)
+            continue
+        for task in verdict.REQUIRED:
+            if not each.ran(task):
+                why = explain(each.record["tasks"].get(task) or {"status": "not measured"})
+                reasons.setdefault(f"{task}: {why}", []).append(each.number)
+    count = len(rounds)
+    return [
+        text if len(numbers) == count else f"{text} (round {', '.join(map(str, numbers))})"
+        for text, numbers in reasons.items()
+    ]
+
+
+def explain(record: Mapping[str, Any]) -> str:
+    """Status, reason code and detail of a round or a task, in words."""
+    reason = record.get("reason")
+    return f"{record['status']} ({reason['code']}): {reason['detail']}" if reason else record["status"]
+
+
+def without_infinities(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures as JSON can hold them: null for an infinite error."""
+    return {
+        name: None if isinstance(value, float) and math.isinf(value) else value
+        for name, value in figures.items()
+    }
+
+
+if __name__ == "__main__":
+    main()
