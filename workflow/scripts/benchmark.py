@@ -1,0 +1,263 @@
+"""Supervise one round of one cell: start the measuring process, record whatever comes of it.
+
+A cell that crashes, hangs or runs out of memory is a result here, not an error: the exit status
+is 0 as long as that result could be written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+from arena import files, machine, packages, supervisor, tensors
+
+SCHEMA = 1
+STAGE = ".measuring-"  # directories, beside the result, in which a process leaves what it measured
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    cell = parser.add_argument_group("the cell")
+    for name in ("platform", "model", "row", "framework", "label", "lane", "accelerator"):
+        cell.add_argument(f"--{name}", required=True)
+    cell.add_argument("--adapter", type=Path, required=True, help="file with the framework's Adapter class")
+    cell.add_argument("--definition", required=True, help="module in models/*/")
+    cell.add_argument("--loss", required=True, choices=["cross_entropy", "mse"])
+    cell.add_argument("--options", type=json.loads, default={}, help="the row's options, JSON")
+    cell.add_argument(
+        "--environment", type=json.loads, default={}, help="variables, JSON; {threads}, {cache}"
+    )
+    cell.add_argument("--distribution", required=True, help="installed package: version and footprint")
+    cell.add_argument("--unsupported", type=json.loads, help="JSON {code, why}: record this, run nothing")
+    protocol = parser.add_argument_group("the protocol")
+    protocol.add_argument("--round", type=int, required=True)
+    protocol.add_argument("--order", type=json.loads, required=True, help="JSON {seed, key}")
+    protocol.add_argument("--protocol", type=json.loads, required=True, help="config section, JSON")
+    protocol.add_argument("--threads", type=int, required=True)
+    protocol.add_argument("--timeout", type=float, required=True, help="seconds until the process is killed")
+    protocol.add_argument("--memory-limit", type=int, default=0, help="MB; 0: 90 %% of what is available")
+    inputs = parser.add_argument_group("files in")
+    for name in ("weights", "config", "inputs"):
+        inputs.add_argument(f"--{name}", type=Path, required=True)
+    inputs.add_argument("--export", type=Path, help="what the export step wrote for this framework")
+    inputs.add_argument("--first-round", type=Path, help="round 1's result; its cache is used warm")
+    outputs = parser.add_argument_group("files out")
+    outputs.add_argument("--cache", type=Path, required=True, help="compiler caches; emptied in round 1")
+    outputs.add_argument("--result", type=Path, required=True)
+    outputs.add_argument("--outputs", type=Path, required=True)
+    outputs.add_argument("--gradients", type=Path, help="round 1 only")
+    outputs.add_argument("--log", type=Path, required=True, help="the measuring process's output")
+    outputs.add_argument(
+        "--keep-job", type=Path, help="also write the job file here, to run measure.py by hand"
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    for path in (args.result, args.outputs, args.log):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    started = datetime.now(UTC)
+    first = files.read_json(args.first_round) if args.first_round else None
+    for left in args.result.parent.glob(f"{STAGE}*"):  # of a supervisor that was killed outright
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=args.result.parent, prefix=STAGE) as directory:
+        stage = Path(directory)
+        if args.unsupported:
+            reason = {"code": args.unsupported["code"], "detail": args.unsupported["why"]}
+            measured = {"status": "unsupported", "reason": reason}
+        elif first and first["status"] != "ok":
+            measured = {
+                "status": first["status"],
+                "reason": {"code": "skipped", "detail": "round 1 did not end well"},
+            }
+        else:
+            measured = supervise(args, stage)
+        store(args, stage, {"started": started.isoformat(timespec="seconds")} | measured)
+
+
+def supervise(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
+    """Run the measuring process and say how it went; what it wrote lies in ``stage``."""
+    cold = args.first_round is None
+    if cold:
+        shutil.rmtree(args.cache, ignore_errors=True)
+    args.cache.mkdir(parents=True, exist_ok=True)
+    job = job_description(args, stage)
+    files.write_json(stage / "job.json", job)
+    if args.keep_job:
+        files.write_json(args.keep_job, job)
+
+    command = [sys.executable, str(Path(__file__).with_name("measure.py")), "--job", str(stage / "job.json")]
+    before = machine.conditions()
+    with open(args.log, "wb") as log:
+        ending = supervisor.run(
+            command, child_environment(args), log, args.timeout, memory_limit(args.memory_limit)
+        )
+    after = machine.conditions()
+    measured = judge(ending, stage)
+    if measured["status"] == "failed" or any(
+        task["status"] == "failed" for task in measured["tasks"].values()
+    ):
+        measured["log_tail"] = supervisor.tail(args.log)
+    return measured | {
+        "duration_s": ending.seconds,
+        "cold": cold,
+        "command": [arg if arg != str(stage / "job.json") else "JOB.json" for arg in command],
+        "conditions": {"before": before, "after": after, "disturbance": machine.disturbance(before, after)},
+    }
+
+
+def job_description(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
+    """What measure.py reads (paths absolute: it may be started anywhere)."""
+    return {
+        "weights": str(args.weights.resolve()),
+        "config": str(args.config.resolve()),
+        "inputs": str(args.inputs.resolve()),
+        "export": str(args.export.resolve()) if args.export else None,
+        "cache": str(args.cache.resolve()),
+        "result": str(stage.resolve() / "result.json"),
+        "outputs": str(stage.resolve() / "outputs.safetensors"),
+        "gradients": str(stage.resolve() / "gradients.safetensors") if args.gradients else None,
+        "adapter": str(args.adapter.resolve()),
+        "definition": args.definition,
+        "loss": args.loss,
+        "lane": args.lane,
+        "accelerator": args.accelerator,
+        "threads": args.threads,
+        "options": args.options,
+        "tasks": args.protocol["tasks"],
+        "protocol": args.protocol,
+    }
+
+
+def child_environment(args: argparse.Namespace) -> dict[str, str]:
+    """The child's environment: thread counts for every common library, caches, the framework's own.
+
+    Temporary files and the user's cache directory lie in the cell's cache too: Inductor keeps its
+    precompiled headers in the one, other compilers use the other, and round 1 must find neither.
+    """
+    cache = args.cache.resolve()
+    caches = {"TMPDIR": cache / "tmp", "XDG_CACHE_HOME": cache / "user"}
+    for directory in caches.values():
+        directory.mkdir(parents=True, exist_ok=True)
+    own = {name: value.format(threads=args.threads, cache=cache) for name, value in args.environment.items()}
+    threads = dict.fromkeys(THREAD_VARIABLES, str(args.threads))
+    return os.environ | threads | {name: str(path) for name, path in caches.items()} | own
+
+
+def memory_limit(megabytes: int) -> int:
+    """Bytes that the child may hold: as configured, else 90 % of what is available now."""
+    return megabytes * 1_000_000 or int(0.9 * psutil.virtual_memory().available)
+
+
+def judge(ending: supervisor.Ending, stage: Path) -> dict[str, Any]:
+    """Merge how the child ended with what it wrote.
+
+    A child that died after its inference was measured keeps those figures; the task during which
+    it died is the one that failed.
+    """
+    blank = {"status": "failed", "tasks": {}}
+    try:
+        record = files.read_json(stage / "result.json")
+        for name in ("outputs", "gradients"):
+            if (stage / f"{name}.safetensors").exists():
+                tensors.load(stage / f"{name}.safetensors")
+        if not {"status", "reason", "stage", "tasks"} <= set(record):
+            raise ValueError("its result lacks required keys")
+    except (OSError, ValueError, TypeError) as error:
+        code, detail = ending.code or "bad-result", ending.detail or f"unreadable result: {error}"
+        return blank | {"reason": {"code": code, "detail": detail.replace(str(stage), "")[:500]}}
+
+    done = record.pop("stage")
+    if ending.code is None and done != "done" and record["status"] == "ok":
+        ending = supervisor.Ending("bad-result", f"ended by itself during {done}", ending.seconds)
+    if ending.code is None or done == "done":
+        return record
+    reason = {"code": ending.code, "detail": f"{ending.detail} during {done}"}
+    if record["tasks"].get("inference", {}).get("status") != "ok":
+        return record | blank | {"reason": reason}
+    record["tasks"][done] = {"status": "failed", "reason": reason}
+    return record
+
+
+def store(args: argparse.Namespace, stage: Path, measured: dict[str, Any]) -> None:
+    """Write the round's files; whatever a failure left out becomes a valid, empty file."""
+    names = {"outputs": args.outputs, "gradients": args.gradients}
+    failed = measured["status"] != "ok"
+    for name, destination in names.items():
+        if destination is None:
+            continue
+        made = stage / f"{name}.safetensors"
+        if failed or not made.exists():
+            tensors.save(destination, {})
+        else:
+            made.replace(destination)
+    args.cache.mkdir(parents=True, exist_ok=True)
+    args.log.touch()
+    report = measured.pop("threads_reported", None)
+    identity = {
+        name: getattr(args, name) for name in ("platform", "model", "row", "framework", "label", "lane")
+    }
+    absent = {"duration_s": 0.0, "tasks": {}, "cold": args.first_round is None, "log_tail": None}
+    installed = installation(args.distribution)
+    files.write_json(
+        args.result,
+        {"schema": SCHEMA, **identity, "round": args.round}
+        | absent
+        | installed
+        | {name: value for name, value in measured.items() if value is not None or name not in installed}
+        | {
+            "order": args.order,
+            "accelerator": args.accelerator,
+            "threads": {"given": args.threads, "reported": report},
+            "machine": machine.facts(),
+            "commit": commit(),
+        },
+    )
+    words = (
+        measured["status"] if not measured.get("reason") else f"{measured['status']}: {measured['reason']}"
+    )
+    print(f"{args.model} / {args.label} / round {args.round}: {words}", file=sys.stderr)
+
+
+def installation(distribution: str) -> dict[str, Any]:
+    """Version, package list and footprint of the framework in this environment."""
+    try:
+        return {
+            "version": metadata.version(distribution),
+            "packages": packages.versions(distribution),
+            "footprint_bytes": packages.footprint_bytes(distribution),
+        }
+    except metadata.PackageNotFoundError:
+        return {"version": None, "packages": {}, "footprint_bytes": None}
+
+
+def commit() -> str | None:
+    """The arena's git commit, ``-dirty`` if files differ from it; None outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:  # no git here
+        return None
+    return answer.stdout.strip() or None
+
+
+if __name__ == "__main__":
+    main()
