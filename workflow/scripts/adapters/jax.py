@@ -1,0 +1,135 @@
+"""JAX, jit-compiled by XLA."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from arena import tensors
+from models.jax import layout
+from models.jax.losses import LOSSES
+
+from adapters import base
+
+PLATFORMS = {"cpu": "cpu", "cuda": "cuda", "rocm": "rocm", "metal": "METAL"}
+CONSTANTS = ("running_mean", "running_var")  # of batch normalisation: all other weights are trained
+
+
+class Adapter(base.Adapter):
+    """One jitted forward pass for inference and latency, one jitted ``value_and_grad`` for training.
+
+    Weights are arguments of the compiled functions, not constants folded into them.
+    """
+
+    def __init__(self, job: base.Job):
+        super().__init__(job)
+        if job.lane != "float32":
+            raise base.UnsupportedError("unsupported-lane", f"this adapter has no {job.lane} lane")
+        # XLA reads both when its client starts, which is on the first question about devices.
+        os.environ["PJRT_NPROC"] = str(job.threads)  # size of the CPU client's thread pool
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # else it takes 75 % of a GPU's memory
+        jax.config.update("jax_compilation_cache_dir", str(job.cache / "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # keep whatever was compiled
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        self.device = _device(job.accelerator)
+        self.config = job.architecture()
+        self.model = importlib.import_module(f"models.jax.{job.definition}")
+        self.infer = jax.jit(self._forward)
+        self.train = jax.jit(jax.value_and_grad(self._loss))
+        self.params: dict[str, jax.Array] | None = None
+
+    def describe(self) -> dict[str, Any]:
+        # the client's last line: "cpu", or "cuda 13000" with CUDA's own number for 13.0
+        runtime = self.device.client.platform_version.splitlines()[-1]
+        return {
+            "version": jax.__version__,
+            "backend": f"XLA {runtime.upper()}",
+            "device": self.device.device_kind,
+            "threads": _pool_threads(),
+        }
+
+    def load(self) -> None:
+        self.weights = tensors.load(self.job.export)
+
+    def prepare(self, task: base.Task) -> Callable[[], Any]:
+        if self.params is None:
+            self.params = jax.device_put(self.weights, self.device)
+            del self.weights  # the device has them now
+        inputs = {name: self._put(array) for name, array in self.job.task_inputs(task).items()}
+        if task == "training":
+            constants = {name: self.params[name] for name in self.params if name.endswith(CONSTANTS)}
+            trained = {name: self.params[name] for name in self.params if name not in constants}
+            arguments = (trained, constants, inputs, self._put(self.job.target()))
+            step = self.train
+        else:
+            arguments, step = (self.params, inputs), self.infer
+        jax.block_until_ready(arguments)
+        return lambda: jax.block_until_ready(step(*arguments))
+
+    def fetch(self, task: base.Task, result: Any) -> dict[str, np.ndarray]:
+        if task != "training":
+            return {"output": np.asarray(result)}
+        loss, gradients = result
+        fetched = {"loss": np.asarray(loss)}
+        for name, gradient in gradients.items():
+            fetched[f"gradient.{name}"] = layout.from_jax(name, np.asarray(gradient))
+        return fetched
+
+    def _forward(self, params: dict[str, jax.Array], inputs: dict[str, jax.Array]) -> jax.Array:
+        checked = _Checked(params)
+        output = self.model.forward(checked, self.config, **inputs)
+        where = f"{self.job.export} for definition {self.job.definition}"
+        tensors.check_names(set(params), checked.used, where)
+        return output
+
+    def _loss(
+        self,
+        trained: dict[str, jax.Array],
+        constants: dict[str, jax.Array],
+        inputs: dict[str, jax.Array],
+        target: jax.Array,
+    ) -> jax.Array:
+        return LOSSES[self.job.loss](self._forward(trained | constants, inputs), target)
+
+    def _put(self, array: np.ndarray) -> jax.Array:
+        """``array`` on the device; ids and labels as int32, JAX's integers unless it is told otherwise."""
+        return jax.device_put(array.astype(np.int32) if array.dtype == np.int64 else array, self.device)
+
+
+class _Checked(dict):
+    """Weights by name that remember which were used. Only tracing looks, so it costs no measured time."""
+
+    def __init__(self, params: dict[str, jax.Array]):
+        super().__init__(params)
+        self.used: set[str] = set()
+
+    def __getitem__(self, name: str) -> jax.Array:
+        self.used.add(name)
+        return super().__getitem__(name)
+
+    def __missing__(self, name: str) -> jax.Array:
+        raise tensors.TensorNameError(f"the exported weights lack tensor {name}; export the model again")
+
+
+def _device(accelerator: str) -> jax.Device:
+    """The accelerator's first device; UnsupportedError if this build or machine lacks it."""
+    platform = PLATFORMS.get(accelerator)
+    if platform is None:
+        raise base.UnsupportedError("no-device", f"JAX has no {accelerator} device")
+    jax.config.update("jax_platforms", platform)
+    try:
+        return jax.devices(platform)[0]
+    except RuntimeError as error:
+        why = f"jax {jax.__version__} finds no {accelerator} device here ({error})"
+        raise base.UnsupportedError("no-device", why) from error
+
+
+def _pool_threads() -> int | None:
+    """Threads in XLA's CPU pool, counted in this process; None where there is no /proc or no pool."""
+    names = [path.read_text(encoding="utf-8").strip() for path in Path("/proc/self/task").glob("*/comm")]
+    return names.count("tf_XLAEigen") or None

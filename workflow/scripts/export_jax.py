@@ -1,0 +1,47 @@
+"""Lay the weights out for JAX: linear kernels (in, out), convolutions HWIO and LIO, all else unchanged."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from arena import files, tensors
+from models.jax import layout
+
+
+def export(weights: Mapping[str, np.ndarray], config: dict[str, Any]) -> dict[str, np.ndarray]:
+    """``weights`` in JAX's layout, under the checkpoint's names.
+
+    Raises TensorNameError (a KeyError) naming missing and unexpected tensors, ValueError naming a
+    tensor whose shape is not the one that ``config`` asks for.
+    """
+    definition = config["definition"]
+    specs = importlib.import_module(f"models.spec.{definition}").tensors(config)
+    tensors.check_names(set(weights), set(specs), f"weights of definition {definition}")
+    for name, spec in specs.items():
+        if weights[name].shape != spec.shape:
+            raise ValueError(
+                f"tensor {name} has shape {weights[name].shape}, config.json asks for {spec.shape}; "
+                "the two files belong to different models"
+            )
+    return {name: layout.to_jax(name, array) for name, array in weights.items()}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", required=True, help="read: model.safetensors")
+    parser.add_argument("--config", required=True, help="read: config.json")
+    parser.add_argument("--out", required=True, help="written: params.safetensors")
+    options = parser.parse_args(arguments)
+
+    params = export(tensors.load(options.weights), files.read_json(options.config))
+    tensors.save(options.out, params)
+    print(f"{len(params)} tensors laid out for JAX", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
