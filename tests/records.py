@@ -1,0 +1,152 @@
+"""Rounds, verdicts and weight sources as the arena's scripts write them, made up for tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TASKS = ("inference", "latency", "training")
+LABELS = {"eager": "PyTorch eager", "compiled": "PyTorch compiled", "onnx": "ONNX Runtime", "jax": "JAX"}
+
+
+def samples(
+    milliseconds: float, number: int, seed: int = 0, spread: float = 0.01, count: int = 12
+) -> list[int]:
+    """Durations in ns around a median, which moves by ``spread`` from process to process."""
+    rng = np.random.default_rng([seed, number, int(milliseconds * 1e6)])
+    centre = milliseconds * 1e6 * np.exp(spread * rng.standard_normal())
+    return [int(value) for value in centre * np.exp(spread * rng.standard_normal(count))]
+
+
+def round_record(row: str = "eager", number: int = 1, model: str = "Tiny", **changes: Any) -> dict[str, Any]:
+    """A round that went well; ``milliseconds`` sets its times, other ``changes`` replace keys."""
+    times = changes.pop("milliseconds", 40.0)
+    seed = sum(row.encode())  # two rows of one speed must not share their samples
+    tasks = {
+        task: {
+            "status": "ok",
+            "reason": None,
+            "compile_s": 2.5 / number,
+            "warmup_ns": samples(times * factor * 2, number, seed, count=3),
+            "steady": True,
+            "samples_ns": samples(times * factor, number, seed),
+        }
+        for task, factor in zip(TASKS, (1, 0.1, 3), strict=True)
+    }
+    record = {
+        "schema": 1,
+        "platform": "local",
+        "model": model,
+        "row": row,
+        "framework": {"eager": "pytorch", "compiled": "pytorch"}.get(row, row),
+        "label": LABELS[row],
+        "lane": "float32",
+        "round": number,
+        "status": "ok",
+        "reason": None,
+        "started": f"2026-11-22T10:0{number}:00+00:00",
+        "duration_s": 12.0,
+        "order": {"seed": 1, "position": 3},
+        "command": ["python", "measure.py"],
+        "version": "2.13.0",
+        "backend": "CPU",
+        "device": "cpu",
+        "accelerator": "cpu",
+        "threads": {"given": 2, "reported": 2},
+        "packages": {"torch": "2.13.0", "numpy": "2.4.6"},
+        "import_s": 1.0 + number,
+        "load_s": 0.2,
+        "compile_s": 2.5 / number,
+        "cold": number == 1,
+        "tasks": tasks,
+        "loss": 6.0125,
+        "training_loss": 6.0125,
+        "memory": {
+            "baseline_bytes": 100_000_000,
+            "inference_peak_bytes": 700_000_000 + number,
+            "training_peak_bytes": 1_600_000_000,
+        },
+        "footprint_bytes": 900_000_000,
+        "conditions": {
+            "before": {},
+            "after": {},
+            "disturbance": {"steal": 0.001 * number, "load_before": 0.5},
+        },
+        "machine": {
+            "cpu": "Xeon | <Gold>",
+            "usable_physical_cores": 2,
+            "memory_bytes": 8_000_000_000,
+            "kernel": "Linux 6.1",
+            "os": "Debian 12",
+            "python": "3.11.7",
+        },
+        "commit": "abc123",
+        "log_tail": None,
+    }
+    return record | changes
+
+
+def failed(
+    row: str, number: int = 1, code: str = "timeout", detail: str = "no end after 900 s", **changes: Any
+) -> dict:
+    """A round whose process died before its inference was measured."""
+    lines = "\n".join(f"line {count}" for count in range(40))
+    end = {"status": "failed", "reason": {"code": code, "detail": detail}, "tasks": {}, "log_tail": lines}
+    absent = dict.fromkeys(("loss", "compile_s", "memory", "version", "device"))
+    return round_record(row, number, **(absent | end | changes))
+
+
+def unsupported(row: str, number: int = 1, **changes: Any) -> dict[str, Any]:
+    """A round of a cell that the framework cannot run."""
+    reason = {"code": "unsupported-model", "detail": "no U-Net here"}
+    return failed(row, number, **({"status": "unsupported", "reason": reason, "log_tail": None} | changes))
+
+
+def verdict_record(
+    row: str = "eager", verdict: str | None = "pass", model: str = "Tiny", **changes: Any
+) -> dict:
+    """A verdict with plausible figures."""
+    output = {"verdict": verdict, "relative_l2": 3.1e-7, "max_error": 2e-6, "top1_agreement": 1.0}
+    training = {"verdict": verdict, "loss_error": 1e-8, "gradient_norm_error": 2e-6, "worst_tensor": "w"}
+    record = {
+        "schema": 1,
+        "platform": "local",
+        "model": model,
+        "row": row,
+        "lane": "float32",
+        "verdict": verdict,
+        "parts": {
+            "inference": output | {"loss_error": 2e-8},
+            "latency": output | {"relative_l2": 4e-7},
+            "training": training | {"gradient_cosine": 0.99999999},
+        },
+        "reasons": [] if verdict == "pass" else ["inference: relative L2 3.1e-2 > 1e-4"],
+        "noise": {"inference": {"relative_l2": 2.9e-7, "max_error": 1.9e-6}},
+    }
+    return record | changes
+
+
+def write(
+    directory: Path, rounds: list[dict], verdicts: list[dict]
+) -> tuple[list[Path], list[Path], list[Path]]:
+    """Write the records where the workflow would; paths of rounds, verdicts and weight sources."""
+    paths: tuple[list[Path], list[Path], list[Path]] = ([], [], [])
+    for record in rounds:
+        cell = directory / "benchmarks" / "local" / record["model"] / record["row"]
+        paths[0].append(_write(cell / f"round-{record['round']}.json", record))
+    for record in verdicts:
+        cell = directory / "validation" / "local" / record["model"]
+        paths[1].append(_write(cell / f"{record['row']}.json", record))
+    for model in dict.fromkeys(record["model"] for record in rounds):
+        source = directory / "models" / model / "source.json"
+        paths[2].append(_write(source, {"kind": "seeded", "seed": 7, "sha256": "0" * 64}))
+    return paths
+
+
+def _write(path: Path, record: dict) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record), encoding="utf-8")
+    return path

@@ -1,0 +1,48 @@
+"""Collect one platform's rounds and verdicts into its CSV: one row a cell.
+
+The columns are described in docs/platform-csv.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+from arena import files
+from reporting import rounds, rows
+from reporting.columns import NAMES
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--platform", required=True, help="the platform's name in the config")
+    parser.add_argument("--label", required=True, help="its name in the report; auto: from the machine")
+    parser.add_argument("--baseline", required=True, help="row to which ratios are given")
+    parser.add_argument("--models", nargs="+", required=True, help="models, in the order of the CSV")
+    parser.add_argument("--rows", nargs="+", required=True, help="row ids, in the order of the CSV")
+    parser.add_argument("--rounds", nargs="+", type=Path, required=True, help="round-*.json of every cell")
+    parser.add_argument("--validations", nargs="+", type=Path, required=True, help="verdict of every cell")
+    parser.add_argument("--sources", nargs="+", type=Path, required=True, help="every MODEL/source.json")
+    parser.add_argument("--retry", required=True, help="the run's command line, to repeat a failed cell")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, help="the platform CSV")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    try:
+        cells = rounds.cells(args.rounds, args.validations, args.platform, args.models, args.rows)
+        weights = rounds.weights(args.sources, args.models)
+        table = rows.rows(cells, args.label, args.baseline, weights, args.seed, args.retry)
+    except (OSError, ValueError) as error:
+        sys.exit(f"collect_platform.py: {error}")
+    # Objects, because a column of integers with a gap would turn into floats.
+    frame = pd.DataFrame(table, columns=list(NAMES), dtype=object)
+    files.write_text(args.out, frame.to_csv(index=False, lineterminator="\n"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""The tables under a model's main table, the lists at the report's end, and the caveats."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from reporting import markdown as md
+from reporting.columns import TASKS
+from reporting.comparison import framework, platforms
+from reporting.tables import Row
+
+STEAL = 0.02  # share of CPU time lost to other guests from which a platform's times are doubted
+MEASURED = ("pass", "close", "different")
+
+
+def label(row: Row) -> md.Markdown:
+    """The framework's name alone, struck through or marked by its verdict."""
+    name = md.escaped(row["framework"])
+    if row["status"] == "different":
+        return md.Markdown(f"~~{name}~~")
+    return md.Markdown(f"{name} ≈") if row["status"] == "close" else name
+
+
+def timings(rows: list[Row], task: str) -> list[dict[str, Any]]:
+    """Lines of one task's full table; cells without figures are left to the lists at the end."""
+    lines = []
+    for row in rows:
+        if row[f"{task}_ms"] is None:
+            continue
+        marks = [
+            ("noisy", row[f"{task}_noisy"]),
+            ("unsettled", row[f"{task}_steady"] is False),
+            ("one process", row["rounds"] == 1),
+        ]
+        lines.append(
+            {
+                "framework": label(row),
+                "median": md.significant(row[f"{task}_ms"], 4),
+                "interval": md.interval(row[f"{task}_low_ms"], row[f"{task}_high_ms"], 4),
+                "p95": md.significant(row[f"{task}_p95_ms"], 4),
+                "min": md.significant(row[f"{task}_min_ms"], 4),
+                "samples": f"{row['rounds']:.0f} × {row[f'{task}_samples'] / row['rounds']:.0f}",  # noqa: RUF001
+                "ratio": _ratio(row, f"{task}_ratio"),
+                "to_best": _ratio(row, f"{task}_to_best"),
+                "marks": ", ".join(name for name, given in marks if given),
+            }
+        )
+    return lines
+
+
+def _ratio(row: Row, name: str) -> md.Markdown:
+    point, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if point is None or row["status"] == "different":  # a wrong result has no speed to compare
+        return md.DASH
+    if low == high:
+        return md.significant(point)
+    return md.Markdown(f"{md.significant(point)} ({md.interval(low, high)})")
+
+
+def costs(rows: list[Row]) -> list[dict[str, Any]]:
+    """Lines of the table of one-time costs and memory."""
+    names = ("compile_s", "compile_warm_s", "latency_compile_s", "training_compile_s", "import_s", "load_s")
+    sizes = ("inference_peak_mb", "training_peak_mb", "footprint_mb")
+    return [
+        {"framework": label(row)}
+        | {name: md.DASH if row[name] is None else md.seconds(row[name]) for name in names}
+        | {name: md.DASH if row[name] is None else md.milliseconds(row[name]) for name in sizes}
+        for row in rows
+        if row["status"] in MEASURED
+    ]
+
+
+def verdicts(rows: list[Row]) -> list[dict[str, Any]]:
+    """Lines of the table of correctness figures."""
+    figures = ("relative_l2", "max_error", "loss_error", "latency_relative_l2", "gradient_norm_error")
+    lines = []
+    for row in rows:
+        if row["status"] not in MEASURED:
+            continue
+        top1, cosine = row["top1_agreement"], row["gradient_cosine"]
+        lines.append(
+            {
+                "framework": label(row),
+                "verdict": row["verdict"],
+                "loss": md.DASH if row["loss"] is None else md.significant(row["loss"], 6),
+                "top1": md.DASH if top1 is None else f"{100 * top1:.4g} %",
+                "cosine": md.DASH if cosine is None else md.tiny(1 - cosine),
+            }
+            | {name: md.tiny(row[name]) for name in figures}
+        )
+    return lines
+
+
+def objections(rows: list[Row]) -> list[dict[str, Any]]:
+    """What the gate says against the rows that it did not pass."""
+    return [
+        {"framework": row["framework"], "text": f"{row['status']}: {row['verdict_reasons']}"}
+        for row in rows
+        if row["status"] in ("close", "different")
+    ]
+
+
+def caveats(rows: list[Row]) -> list[str]:
+    """What the recorded conditions say against one machine's figures of one model."""
+    found = []
+    timed = [row for row in rows if row["status"] in MEASURED]
+    for task in TASKS:
+        for name, column, bad in (("noisy", "noisy", True), ("still warming up", "steady", False)):
+            names = [row["framework"] for row in timed if row[f"{task}_{column}"] is bad]
+            if names:
+                found.append(f"{task}: {name}: {', '.join(names)}")
+    if any(row["rounds"] == 1 for row in timed):
+        found.append(
+            "one process per cell: intervals do not cover the variation between processes, so ties and "
+            "differences of a few percent mean nothing"
+        )
+    stolen = max((row["steal_max"] or 0.0 for row in timed), default=0.0)
+    if stolen > STEAL:
+        found.append(
+            f"the hypervisor took up to {100 * stolen:.0f} % of the CPU time while this was measured"
+        )
+    processors = dict.fromkeys(row["cpu"] for row in timed)
+    if len(processors) > 1:
+        found.append(f"measured on different processors, so not comparable: {'; '.join(processors)}")
+    for row in timed:
+        given, reported = row["threads"], row["threads_reported"]
+        if reported is not None and reported != given:
+            found.append(f"{row['framework']} was given {given:.0f} threads and reports {reported:.0f}")
+    return found
+
+
+def failures(rows: list[Row]) -> list[dict[str, Any]]:
+    """Failed cells, and failed tasks of cells that otherwise ran."""
+    lines = []
+    for row in rows:
+        if row["status"] == "failed":
+            reasons = [f"{row['reason_code']}: {row['reason_detail']}"]
+        else:
+            tasks = [task for task in TASKS if row[f"{task}_status"] == "failed"]
+            reasons = [f"{task}: {row[f'{task}_reason']}" for task in tasks]
+        if reasons:
+            lines.append(
+                {name: row[name] for name in ("model", "platform", "framework")}
+                | {
+                    "reasons": reasons,
+                    "retry": md.code(row["retry"]) if row["retry"] else None,
+                    "log": md.block(row["log_tail"]) if row["log_tail"] else None,
+                }
+            )
+    return lines
+
+
+def unsupported(rows: list[Row]) -> list[dict[str, Any]]:
+    """Cells and tasks that a framework cannot do; models with the same reason share a line."""
+    groups: dict[tuple, list[str]] = {}
+    for row in rows:
+        found = [(task, row[f"{task}_reason"]) for task in TASKS if row[f"{task}_status"] == "unsupported"]
+        if row["status"] == "unsupported":
+            found = [("all", f"{row['reason_code']}: {row['reason_detail']}")]
+        for part, reason in found:
+            groups.setdefault((row["platform"], row["framework"], part, reason), []).append(row["model"])
+    names = ("platform", "framework", "part", "reason")
+    return [dict(zip(names, key, strict=True)) | {"models": ", ".join(m)} for key, m in groups.items()]
+
+
+def machines(rows: list[Row]) -> list[dict[str, Any]]:
+    """Facts of each machine of this run; a fact that varies between cells shows every value."""
+    lines = []
+    for (name, platform), members in platforms(rows).items():
+        versions = {row["row"]: row for row in members if row["packages"]}
+        lines.append(
+            {"id": name, "platform": platform}
+            | {key: _values(members, key) for key in ("cpu", "device", "kernel", "os", "python", "commit")}
+            | {key: _values(members, key, "{:g}") for key in ("cores", "memory_gb", "threads")}
+            | {
+                "dates": _span([row["date"] for row in members if row["date"]]),
+                "steal": _most(members, "steal_max", 100, " %"),
+                "load": _most(members, "load_max", 1, ""),
+                "packages": [
+                    {"framework": framework(row), "versions": _versions(row)} for row in versions.values()
+                ],
+            }
+        )
+    return lines
+
+
+def _values(rows: list[Row], key: str, form: str = "{}") -> str | md.Markdown:
+    values = dict.fromkeys(form.format(row[key]) for row in rows if row[key] is not None)
+    return ", ".join(values) or md.DASH
+
+
+def _span(dates: list[str]) -> str | md.Markdown:
+    if not dates:
+        return md.DASH
+    return min(dates) if min(dates) == max(dates) else f"{min(dates)} to {max(dates)}"
+
+
+def _most(rows: list[Row], key: str, factor: float, unit: str) -> str | md.Markdown:
+    values = [row[key] for row in rows if row[key] is not None]
+    return f"{factor * max(values):.2g}{unit}" if values else md.DASH
+
+
+def _versions(row: Row) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(row["packages"].items()))
+
+
+def tally(rows: list[Row]) -> str:
+    """How many cells ended how, in words."""
+    counts = Counter(row["status"] for row in rows)
+    order = (*MEASURED, "failed", "unsupported")
+    return ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
