@@ -1,0 +1,75 @@
+"""A Snakemake logger plugin that writes what a dry run would do as JSON lines, for plan.py.
+
+Snakemake finds it because plan.py puts this folder's parent on PYTHONPATH. Logger plugins are
+Snakemake's interface for programs that follow a run: the events carry fields, so nothing here takes
+apart text that was meant for people, but for the sentence that gives a job's reasons.
+
+Each line holds one of
+    {"job": {rule, wildcards, reason, works}}  a job that would run; it works unless it only names inputs
+    {"past": {rule, wildcards, env, seconds}}  a job of the graph: its env file, its last duration or null
+    {"environment": path}                      an env that would be installed first
+    {"total": count}                           the number of jobs, to check the above against
+"""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from logging import WARNING, LogRecord
+from pathlib import Path
+from typing import Any
+
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
+
+
+@dataclass
+class LogHandlerSettings(LogHandlerSettingsBase):
+    out: str = field(default="", metadata={"help": "File to write", "required": True})
+
+
+class LogHandler(LogHandlerBase):
+    writes_to_stream = True  # takes the place of the output on the terminal
+    writes_to_file = False
+    has_filter = True  # no filter: a quiet run has the same events
+    has_formatter = False
+    needs_rulegraph = False
+
+    def __post_init__(self) -> None:
+        self.lines: list[str] = []
+
+    def emit(self, record: LogRecord) -> None:
+        event = getattr(record, "event", None)
+        if event == LogEvent.JOB_INFO:
+            job = {"rule": record.rule_name, "wildcards": dict(record.wildcards), "reason": record.reason}
+            self.write({"job": job | {"works": bool(record.output or record.shellcmd)}})
+        elif event == LogEvent.DEBUG_DAG and getattr(record, "status", None) == "selected":
+            self.write({"past": past(record.job)})
+        elif event == LogEvent.RUN_INFO:
+            self.write({"total": record.stats["total"]})
+        elif event is None and "Conda environment" in record.getMessage():
+            path = record.getMessage().removeprefix("Conda environment ").removesuffix(" will be created.")
+            self.write({"environment": path})
+        elif record.levelno >= WARNING:
+            print(self.format(record), file=sys.stderr)
+
+    def write(self, line: dict[str, Any]) -> None:
+        self.lines.append(json.dumps(line) + "\n")
+
+    def close(self) -> None:
+        Path(self.settings.out).write_text("".join(self.lines), encoding="utf-8")
+        super().close()
+
+
+def past(job: Any) -> dict[str, Any]:
+    """A job's env file and, where Snakemake's metadata has them, the seconds that it took last time."""
+    records = [job.dag.workflow.persistence.metadata(path) for path in job.output]
+    spans = [r.endtime - r.starttime for r in records if r and r.starttime and r.endtime]
+    spec = job.conda_env_spec
+    return {
+        "rule": job.rule.name,
+        "wildcards": dict(job.wildcards_dict),
+        "env": spec.file.get_path_or_uri(secret_free=True) if spec and spec.is_file else None,
+        # A record ends when its file was last written; the job's last file ends the job.
+        "seconds": max(spans) if spans and max(spans) >= 0 else None,
+    }
