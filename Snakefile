@@ -1,0 +1,34 @@
+"""The arena: one ML workload, every framework, every machine, one table.
+
+    snakemake --cores 4 results/report.md
+
+config/README.md explains what can be configured, docs/design.md how the steps fit together.
+"""
+
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: str(Path(workflow.basedir) / "config" / "config.yaml")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/weights.smk"
+include: "workflow/rules/reference.smk"
+include: "workflow/rules/export.smk"
+include: "workflow/rules/benchmark.smk"
+include: "workflow/rules/validate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/report.md",
+
+
+onsuccess:
+    complain_about_failures()

@@ -1,0 +1,79 @@
+"""Measuring: one job is one process of one cell; it takes all cores, so that nothing runs beside it
+(unless ``protocol.exclusive`` is off).
+
+Round 1 starts with empty compiler caches and keeps the gradients; later rounds use round 1's caches.
+"""
+
+
+rule benchmark:
+    input:
+        script=script("benchmark.py"),
+        modules=measuring_modules,
+        weights="results/models/{model}/model.safetensors",
+        config="results/models/{model}/config.json",
+        inputs="results/models/{model}/inputs.safetensors",
+        export=exported,
+    output:
+        result="results/benchmarks/{platform}/{model}/{row}/round-1.json",
+        outputs="results/benchmarks/{platform}/{model}/{row}/round-1.safetensors",
+        gradients="results/benchmarks/{platform}/{model}/{row}/gradients.safetensors",
+        cache=directory("results/benchmarks/{platform}/{model}/{row}/cache"),
+    log:
+        process="results/logs/benchmark/{platform}/{model}/{row}/round-1.log",
+        supervisor="results/logs/benchmark/{platform}/{model}/{row}/round-1.supervisor.log",
+    priority: measuring_priority
+    conda:
+        framework_env
+    threads: MEASURING_CORES
+    resources:
+        mem_mb=16000,
+        runtime=60,
+        timeout_s=PROTOCOL["timeout_s"],
+        memory_limit_mb=PROTOCOL["memory_limit_mb"] or 0,
+    params:
+        row=row_arguments,
+        round=round_number,
+        extra=round_arguments,
+        export=export_arguments,
+        cache=cache_directory,
+        order=order,
+        protocol=protocol_json(),
+        threads=THREADS,
+    message:
+        "{wildcards.model} in {wildcards.row} on {wildcards.platform}: round {params.round}"
+        f" of {ROUNDS[-1]}"
+    shell:
+        "python {input.script:q} --platform {wildcards.platform:q} --model {wildcards.model:q}"
+        " --row {wildcards.row:q} {params.row:q} --round {params.round} {params.extra:q} {params.export:q}"
+        " --order {params.order:q} --protocol {params.protocol:q} --threads {params.threads}"
+        " --timeout {resources.timeout_s} --memory-limit {resources.memory_limit_mb}"
+        " --weights {input.weights:q} --config {input.config:q} --inputs {input.inputs:q}"
+        " --cache {params.cache:q} --result {output.result:q} --outputs {output.outputs:q}"
+        " --log {log.process:q} 2> {log.supervisor:q}"
+
+
+use rule benchmark as benchmark_repeat with:
+    input:
+        script=script("benchmark.py"),
+        modules=measuring_modules,
+        weights="results/models/{model}/model.safetensors",
+        config="results/models/{model}/config.json",
+        inputs="results/models/{model}/inputs.safetensors",
+        export=exported,
+        first="results/benchmarks/{platform}/{model}/{row}/round-1.json",
+        cache="results/benchmarks/{platform}/{model}/{row}/cache",
+    output:
+        result="results/benchmarks/{platform}/{model}/{row}/round-{n}.json",
+        outputs="results/benchmarks/{platform}/{model}/{row}/round-{n}.safetensors",
+    log:
+        process="results/logs/benchmark/{platform}/{model}/{row}/round-{n}.log",
+        supervisor="results/logs/benchmark/{platform}/{model}/{row}/round-{n}.supervisor.log",
+    params:
+        row=row_arguments,
+        round=round_number,
+        extra=round_arguments,
+        export=export_arguments,
+        cache=cache_directory,
+        order=order,
+        protocol=protocol_json(),
+        threads=THREADS,

@@ -1,0 +1,31 @@
+"""The float64 reference, and how far plain float32 PyTorch lies from it: results/models/{model}/."""
+
+
+rule reference:
+    input:
+        script=script("compute_reference.py"),
+        modules=model_modules("compute_reference.py", kinds=["spec", "torch"]),
+        weights="results/models/{model}/model.safetensors",
+        config="results/models/{model}/config.json",
+        inputs="results/models/{model}/inputs.safetensors",
+    output:
+        reference="results/models/{model}/reference.safetensors",
+        gradients="results/models/{model}/gradients.safetensors",
+        facts="results/models/{model}/reference.json",
+    log:
+        "results/logs/reference/{model}.log",
+    priority: PREPARATION
+    conda:
+        env("reference")
+    threads: 2
+    resources:
+        mem_mb=10000,
+        runtime=60,
+    params:
+        loss=loss,
+    message:
+        "{wildcards.model}: compute the float64 reference"
+    shell:
+        "python {input.script:q} --weights {input.weights:q} --config {input.config:q} --inputs {input.inputs:q}"
+        " --loss {params.loss:q} --threads {threads} --reference {output.reference:q}"
+        " --gradients {output.gradients:q} --summary {output.facts:q} 2> {log:q}"

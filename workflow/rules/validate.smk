@@ -1,0 +1,38 @@
+"""The gate: a cell's outputs against the float64 reference → results/validation/."""
+
+
+rule validate:
+    input:
+        script=script("validate.py"),
+        modules=modules("validate.py"),
+        rounds=rounds("results/benchmarks/{platform}/{model}/{row}/round-{n}.json"),
+        outputs=rounds(
+            "results/benchmarks/{platform}/{model}/{row}/round-{n}.safetensors"
+        ),
+        gradients="results/benchmarks/{platform}/{model}/{row}/gradients.safetensors",
+        inputs="results/models/{model}/inputs.safetensors",
+        reference="results/models/{model}/reference.safetensors",
+        reference_gradients="results/models/{model}/gradients.safetensors",
+        reference_facts="results/models/{model}/reference.json",
+    output:
+        verdict="results/validation/{platform}/{model}/{row}.json",
+    log:
+        "results/logs/validate/{platform}/{model}/{row}.log",
+    conda:
+        env("base")
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=20,
+    params:
+        loss=loss,
+        tolerances=tolerances,
+        close_factor=CONFIG["gate"]["close_factor"],
+    message:
+        "{wildcards.model} in {wildcards.row} on {wildcards.platform}: check against the reference"
+    shell:
+        "python {input.script:q} --rounds {input.rounds:q} --outputs {input.outputs:q}"
+        " --gradients {input.gradients:q} --inputs {input.inputs:q} --reference {input.reference:q}"
+        " --reference-gradients {input.reference_gradients:q} --reference-json {input.reference_facts:q}"
+        " --loss {params.loss:q} --tolerances {params.tolerances:q} --close-factor {params.close_factor}"
+        " --out {output.verdict:q} 2> {log:q}"
