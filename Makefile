@@ -36,7 +36,7 @@ format: setup  ## format the Snakefiles and the Python code
 lock: setup  ## pin what the direct requirements in envs/ need (ENV=jax: only that file; ARGS=--upgrade)
 	python $(DEPLOY)/lock.py $(if $(ENV),envs/$(ENV).*,envs/*.yaml envs/*.txt) --prefer envs/*.yaml $(ARGS)
 
-bench: setup  ## time the workflow's own overhead
+bench: setup  ## everything cold from a fresh clone, and a run with nothing to do: half an hour
 	python workflow/scripts/bench.py $(ARGS)
 
 clean:  ## delete results/, measurements and models alike; environments and report/published stay
