@@ -35,6 +35,7 @@ THREADS = machine.usable_threads(
 )
 # Priority of whatever is not a measurement, above that of any measurement: what is ready early would
 # otherwise be measured out of turn.
+MEASURING_CORES = CORES if PROTOCOL["exclusive"] else THREADS
 PREPARATION = 10**12
 
 
@@ -260,9 +261,16 @@ def platform_label(wildcards):
 def captions():
     """What the report says of each model beside its figures."""
     keys = ("title", "url", "caveats")
-    return as_json(
-        {model: {key: MODELS[model][key] for key in keys} for model in RUN["models"]}
-    )
+    found = {
+        model: {key: MODELS[model][key] for key in keys} for model in RUN["models"]
+    }
+    if not PROTOCOL["exclusive"]:
+        for caption in found.values():
+            caption["caveats"] = [
+                *caption["caveats"],
+                "This run's cells were measured beside one another.",
+            ]
+    return as_json(found)
 
 
 def published():
