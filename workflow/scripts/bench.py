@@ -87,7 +87,7 @@ def fresh(clone: Path) -> None:
 
 def jobs(directory: Path) -> list[Ran]:
     """What Snakemake's metadata says of the jobs that made the results in ``directory``."""
-    found = set()
+    found: dict[str, Ran] = {}  # a job has a record for each of its outputs; its command tells it apart
     for file in (directory / ".snakemake" / "metadata").rglob("*"):
         if file.is_file():
             record = json.loads(file.read_text(encoding="utf-8"))
@@ -100,10 +100,14 @@ def jobs(directory: Path) -> list[Ran]:
             place = re.match(r"results/(?:benchmarks|validation)/[^/]+/([^/]+)/([^/.]+)", output)
             place = place or re.match(r"results/(?:models|exports)/([^/]+)()/", output)
             model, row = place.groups() if place else ("", "")
-            found.add(Ran(record["rule"], model, row, record["starttime"], record["endtime"]))
+            job = Ran(record["rule"], model, row, record["starttime"], record["endtime"])
+            same = found.get(record["shellcmd"], job)
+            found[record["shellcmd"]] = job._replace(
+                start=min(job.start, same.start), end=max(job.end, same.end)
+            )
     if not found:
         sys.exit(f"{directory}: no jobs recorded in .snakemake/metadata; run the workflow there first")
-    return sorted(found, key=lambda job: job.start)
+    return sorted(found.values(), key=lambda job: job.start)
 
 
 def write_durations(path: Path, ran: list[Ran]) -> None:
