@@ -33,9 +33,9 @@ CORES = workflow.cores or 1
 THREADS = machine.usable_threads(
     CORES if PROTOCOL["threads"] == "auto" else PROTOCOL["threads"]
 )
+MEASURING_CORES = CORES if PROTOCOL["exclusive"] else THREADS
 # Priority of whatever is not a measurement, above that of any measurement: what is ready early would
 # otherwise be measured out of turn.
-MEASURING_CORES = CORES if PROTOCOL["exclusive"] else THREADS
 PREPARATION = 10**12
 
 
