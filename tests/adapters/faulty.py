@@ -1,7 +1,8 @@
 """A framework that goes wrong in the way that its row's option ``fault`` names, for the tests.
 
-``fault`` strikes in task ``during`` (default inference). Without a fault it computes zeros of the
-right shape, which the gate must call different.
+``fault`` strikes in task ``during`` (default inference), while the file ``while_exists`` exists, if
+that option is given. Without a fault it computes zeros of the right shape, which the gate must call
+different.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from adapters import base
 
-OUTPUT_SHAPES = {"resnet": lambda inputs: (inputs["images"].shape[0], 16)}
+CLASSES = 16  # where the model's config names no number of its own
 
 
 def stage() -> Path:
@@ -32,11 +33,12 @@ class Adapter(base.Adapter):
         pass
 
     def prepare(self, task):
-        if task == self.job.options.get("during", "inference"):
+        if task == self.job.options.get("during", "inference") and self.strikes():
             getattr(self, self.job.options.get("fault", "none").replace("-", "_"))()
         if task == "training":
             raise base.UnsupportedError("no-training", "made of zeros")
-        shape = OUTPUT_SHAPES[self.job.definition](self.job.task_inputs(task))
+        images = self.job.task_inputs(task)["images"]
+        shape = (images.shape[0], self.job.architecture().get("num_classes", CLASSES))
         pause = self.job.options.get("sleep_s", 0.0)
 
         def run():
@@ -47,6 +49,10 @@ class Adapter(base.Adapter):
 
     def fetch(self, task, result):
         return {"output": result}
+
+    def strikes(self):
+        trigger = self.job.options.get("while_exists")
+        return trigger is None or Path(trigger).exists()
 
     def none(self):
         pass

@@ -1,0 +1,48 @@
+"""Fixtures that several test files share."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from checkout import CONDA_PREFIX, END_TO_END, Checkout, copy, snapshot
+
+DURATIONS: list[str] = []
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "miniature" in getattr(item, "fixturenames", ()):
+            for mark in END_TO_END:
+                item.add_marker(mark)
+
+
+def pytest_terminal_summary(terminalreporter):
+    for line in DURATIONS:
+        terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session")
+def miniature(tmp_path_factory):
+    """The whole miniature, run once: ``checkout``, ``run`` and what lay where ``before`` and ``after``.
+
+    HOME and TMPDIR are folders of the run's own, so that whatever a framework leaves there is seen.
+    """
+    folder = tmp_path_factory.mktemp("miniature")
+    places = {name: folder / name for name in ("root", "home", "tmp", "directory")}
+    for place in places.values():
+        place.mkdir()
+    copy(places["root"])
+    private = {"HOME": str(places["home"]), "TMPDIR": str(places["tmp"])}
+    private |= {"XDG_CACHE_HOME": str(places["home"] / ".cache")}
+    config = places["root"] / "config/test.yaml"
+    Checkout(places["root"], places["directory"], (config,)).build_environments()
+    checkout = Checkout(places["root"], places["directory"], (config,), environment=private)
+
+    watched = {"root": places["root"], "home": places["home"], "tmp": places["tmp"], "envs": CONDA_PREFIX}
+    before = {name: snapshot(place) for name, place in watched.items()}
+    begin = time.monotonic()
+    done = checkout.run()
+    seconds = time.monotonic() - begin
+    DURATIONS.append(f"the miniature took {seconds:.0f} s on {checkout.cores} cores")
+    after = {name: snapshot(place) for name, place in watched.items()}
+    return SimpleNamespace(checkout=checkout, run=done, before=before, after=after)

@@ -1,0 +1,135 @@
+"""What a change runs again: everything that it may have changed, and nothing else.
+
+Each dry run starts from the finished miniature. Earlier edits were taken back, so that a job which
+still followed from one of them would be found as well.
+"""
+
+import shutil
+from dataclasses import replace as changed
+
+import pytest
+from checkout import (
+    MODELS,
+    ROWS,
+    SUMMARY,
+    append,
+    judging,
+    measuring,
+    replace,
+    snapshot,
+)
+
+PYTORCH = [row for row in ROWS if row.startswith("pytorch")]
+NEW_ROW = """\\1      onnxruntime-again:
+        label: ONNX Runtime again
+        lane: float32
+        options: {}
+"""
+
+
+@pytest.fixture(scope="module")
+def checkout(miniature):
+    """The finished miniature, of which nothing is left to do."""
+    assert miniature.run.returncode == 0, miniature.run.stdout
+    assert miniature.checkout.plan() == set()
+    yield miniature.checkout
+    assert miniature.checkout.plan() == set()
+
+
+JAX = measuring(rows=["jax"]) | judging(rows=["jax"])
+UNET = {"reference StableDiffusion", "export_onnx StableDiffusion"}
+UNET |= measuring(["StableDiffusion"], [*PYTORCH, "onnxruntime"]) | judging(["StableDiffusion"])
+
+
+CHANGES = [
+    ("envs/jax.yaml", append("# a comment\n"), JAX),
+    ("workflow/scripts/adapters/jax.py", append("# a comment\n"), JAX),
+    ("workflow/scripts/arena/protocol.py", append("# a comment\n"), measuring() | judging()),
+    (
+        "workflow/scripts/models/jax/whisper.py",
+        append("# a comment\n"),
+        measuring(["Whisper-tiny"], ["jax"]) | judging(["Whisper-tiny"], ["jax"]),
+    ),
+    ("workflow/scripts/models/torch/unet.py", append("# a comment\n"), UNET),
+    ("workflow/scripts/validate.py", append("# a comment\n"), judging()),
+    ("config/config.yaml", replace(r"relative_l2: 1\.0e-4", "relative_l2: 2.0e-4"), judging()),
+    ("report/report.md.j2", append("A last word.\n"), {"report"}),
+    ("config/models/ResNet-50.yaml", append("      - Another caveat.\n"), {"report"}),
+    ("config/test.yaml", replace("timeout_s: 600", "timeout_s: 601"), set()),
+    ("config/config.yaml", replace("memory_limit_mb: null", "memory_limit_mb: 9000"), set()),
+    ("config/README.md", append("Another sentence.\n"), set()),
+    ("docs/design.md", append("Another sentence.\n"), set()),
+    ("config/test.yaml", replace("rounds: 2", "rounds: 3"), measuring(rounds=[3]) | judging()),
+]
+
+
+@pytest.mark.parametrize(("path", "edit", "jobs"), CHANGES, ids=[change[0] for change in CHANGES])
+def test_a_change_runs_its_own_jobs_again(checkout, path, edit, jobs):
+    with checkout.edited(path, edit):
+        assert checkout.plan() == jobs
+
+
+def test_a_new_row_runs_its_own_cells(checkout):
+    last = replace(r"(      onnxruntime:\n.*\n.*\n.*\n)", NEW_ROW)
+    rows = ["onnxruntime-again"]
+    with checkout.edited("config/frameworks.yaml", last):
+        assert checkout.plan() == set()  # it is in the catalogue, but no run asks for it
+        with checkout.edited("config/config.yaml", replace(r"(  rows: \[.*)\]", rf"\1, {rows[0]}]")):
+            assert checkout.plan() == measuring(rows=rows) | judging(rows=rows)
+
+
+def test_a_published_table_changes_the_report(checkout):
+    published = checkout.root / "report/published"
+    (published / "zzz.csv").write_bytes((published / "apple-m3.csv").read_bytes())
+    try:
+        assert checkout.plan() == {"report"}
+    finally:
+        (published / "zzz.csv").unlink()
+
+
+def test_a_new_version_measures_its_framework_alone(checkout):
+    """For real: the environment is built, JAX's files are made again, and all others stay as they were.
+
+    The run continues in a copy of the results, so that those of the miniature stay finished.
+    """
+    directory = checkout.directory.parent / "upgraded"
+    shutil.copytree(checkout.directory, directory, symlinks=True)
+    upgraded = changed(checkout, directory=directory, environment={})
+    assert upgraded.plan() == SUMMARY  # the commands to try a failed cell again name the directory
+    results = directory / "results"
+    before = snapshot(results)
+    with checkout.edited("envs/jax.yaml", replace(r"opt-einsum==\S+", "opt-einsum==3.3.0")):
+        assert upgraded.plan() == JAX
+        upgraded.build_environments()
+        done = upgraded.run()
+        assert done.returncode == 0, done.stdout
+        assert upgraded.plan() == set()
+    after = snapshot(results)
+    written = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    own = {path for path in after if "/jax/" in f"/{path}" and not path.startswith("exports/")}
+    own = {path for path in own if not path.startswith("logs/export")}
+    assert {path for path in written if "/cache/" not in path} == {
+        *(path for path in own if "/cache/" not in path),
+        *(f"logs/validate/local/{model}/jax.log" for model in MODELS),
+        *(f"validation/local/{model}/jax.json" for model in MODELS),
+        *("platforms/local.csv", "report.md", "logs/platform/local.log", "logs/report.log"),
+    }
+    rows = upgraded.table()
+    assert [row["status"] for row in rows] == [row["status"] for row in checkout.table()]
+    assert {'"opt-einsum": "3.3.0"' in row["packages"] for row in rows if row["row"] == "jax"} == {True}
+    assert "opt-einsum 3.3.0" in upgraded.report()
+    assert "opt-einsum 3.3.0" not in checkout.report()
+
+
+def test_everything_follows_from_the_weights(checkout):
+    """The other end of the scale, so that an empty plan is known to mean something."""
+    with checkout.edited("config/models/ResNet-50.yaml", replace(r"seed: \d+", "seed: 1234")):
+        jobs = {f"{rule} ResNet-50" for rule in ("weights", "reference", "export_onnx", "export_jax")}
+        assert checkout.plan() == jobs | measuring(["ResNet-50"]) | judging(["ResNet-50"])
+
+
+def test_forcing_one_round_measures_one_cell(checkout):
+    """What the report's command to try again relies on."""
+    path = "results/benchmarks/local/ResNet-50/jax/round-1.json"
+    wanted = measuring(["ResNet-50"], ["jax"]) | judging(["ResNet-50"], ["jax"])
+    assert checkout.plan("--forcerun", path, "--", "results/report.md") == wanted >= SUMMARY
