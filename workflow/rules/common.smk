@@ -5,6 +5,7 @@ import hashlib
 import json
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -64,6 +65,7 @@ def script(name):
     return here(SCRIPTS / name)
 
 
+@cache
 def modules(*names):
     """Every project module that these scripts or modules import, and those named ones that are modules."""
     found = set()

@@ -1,0 +1,67 @@
+"""What the rules name as inputs: every project module that a script imports, and nothing else."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from arena import imports
+
+SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
+
+
+def write(root, **files):
+    for name, text in files.items():
+        path = root / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        if path.parent != root:
+            (path.parent / "__init__.py").touch()
+
+
+def found(root, script):
+    return [str(path.relative_to(root)) for path in imports.modules(root / script, root)]
+
+
+LATE = """
+import numpy, pkg.a
+try:
+    x = [1]
+except OSError:
+    pass
+else:
+    def late():
+        from pkg import c
+"""
+
+
+def test_direct_indirect_and_late_imports_are_found(tmp_path):
+    write(
+        tmp_path, script=LATE, pkg__a="from pkg.b import thing\n", pkg__b="import os\n", pkg__c="", pkg__d=""
+    )
+    assert found(tmp_path, "script.py") == ["pkg/__init__.py", "pkg/a.py", "pkg/b.py", "pkg/c.py"]
+
+
+def test_modules_that_import_each_other_end(tmp_path):
+    write(tmp_path, script="import pkg.a\n", pkg__a="import pkg.b\n", pkg__b="import pkg.a\n")
+    assert found(tmp_path, "script.py") == ["pkg/__init__.py", "pkg/a.py", "pkg/b.py"]
+
+
+@pytest.mark.parametrize(
+    "script", ["make_inputs.py", "seed_weights.py", "validate.py", "collect_platform.py"]
+)
+def test_what_python_loads_is_what_is_named(script):
+    """Against Python itself: run the script's imports and look at what was loaded from the project."""
+    code = (
+        "import sys, importlib, pathlib\n"
+        f"importlib.import_module({script.removesuffix('.py')!r})\n"
+        "for module in list(sys.modules.values()):\n"
+        "    print(getattr(module, '__file__', None) or '')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True
+    )
+    loaded = {Path(line).resolve() for line in done.stdout.splitlines() if line}
+    loaded = {path for path in loaded if path.is_relative_to(SCRIPTS)} - {SCRIPTS / script}
+    assert loaded <= set(imports.modules(SCRIPTS / script, SCRIPTS))
+    assert loaded
