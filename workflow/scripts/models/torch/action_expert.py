@@ -7,21 +7,11 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.torch.layers import RMSNorm, SwiGLU, linear, merge_heads, split_heads
+from models.torch.layers import GroupedQueries, RMSNorm, SwiGLU, linear, merge_heads, split_heads
 
 
-class Attention(nn.Module):
+class Attention(GroupedQueries):
     """Grouped-query attention without positions or mask."""
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        super().__init__()
-        hidden, self.head_dim = config["hidden_size"], config["head_dim"]
-        queries = config["num_attention_heads"] * self.head_dim
-        keys = config["num_key_value_heads"] * self.head_dim
-        self.q_proj = linear(hidden, queries)
-        self.k_proj = linear(hidden, keys)
-        self.v_proj = linear(hidden, keys)
-        self.o_proj = linear(queries, hidden)
 
     def forward(self, x: Tensor, source: Tensor) -> Tensor:
         query = split_heads(self.q_proj(x), self.head_dim)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,6 +34,20 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+
+
+class GroupedQueries(nn.Module):
+    """The four projections of grouped-query attention, under the names of a Llama checkpoint."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__()
+        hidden, self.head_dim = config["hidden_size"], config["head_dim"]
+        queries = config["num_attention_heads"] * self.head_dim
+        keys = config["num_key_value_heads"] * self.head_dim
+        self.q_proj = linear(hidden, queries)
+        self.k_proj = linear(hidden, keys)
+        self.v_proj = linear(hidden, keys)
+        self.o_proj = linear(queries, hidden)
 
 
 class SwiGLU(nn.Module):

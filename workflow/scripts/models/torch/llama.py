@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.torch.layers import RMSNorm, SwiGLU, linear, merge_heads, split_heads
+from models.torch.layers import GroupedQueries, RMSNorm, SwiGLU, merge_heads, split_heads
 
 
 def rope_tables(positions: int, head_dim: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
@@ -31,18 +31,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
-class Attention(nn.Module):
+class Attention(GroupedQueries):
     """Causal self-attention; several query heads share one key-value head (Ainslie et al. 2023)."""
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        super().__init__()
-        hidden, self.head_dim = config["hidden_size"], config["head_dim"]
-        queries = config["num_attention_heads"] * self.head_dim
-        keys = config["num_key_value_heads"] * self.head_dim
-        self.q_proj = linear(hidden, queries)
-        self.k_proj = linear(hidden, keys)
-        self.v_proj = linear(hidden, keys)
-        self.o_proj = linear(queries, hidden)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         query = rotate(split_heads(self.q_proj(x), self.head_dim), cos, sin)
