@@ -11,7 +11,7 @@ DEPLOY := workflow/deploy
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile
 
-setup: .venv/bin/conda .venv/conda/bin/activate  ## install Snakemake, uv and the project's conda into .venv (once)
+setup: .venv/bin/conda .venv/conda/answers  ## install Snakemake, uv and the project's conda into .venv (once)
 
 report: setup  ## measure, validate and write results/report.md (CORES=4 to use fewer cores)
 	snakemake --cores $(CORES) results/report.md
@@ -61,6 +61,10 @@ clean:  ## delete results/, measurements and models alike; environments and repo
 .venv/conda/bin/activate: $(DEPLOY)/activate.sh .venv/ready
 	mkdir -p $(@D)
 	cp $< $@.part && mv $@.part $@
+
+.venv/conda/answers: $(DEPLOY)/conda.py .venv/conda/bin/activate
+	.venv/bin/python $< answers $@
+	touch $@
 
 .venv-tests/ready: envs/tests.txt | .venv/ready
 	rm -rf .venv-tests

@@ -48,6 +48,15 @@ def script(path, text):
     return path
 
 
+@pytest.mark.parametrize("question", ["--version", "info --json", "config --get channel_priority --json"])
+def test_the_answers_kept_at_setup_are_those_of_the_program(question):
+    """conda.sh answers from files, without Python, so that an idle run starts at once."""
+    program = [RUNNER / "python", DEPLOY / "conda.py", *question.split()]
+    asked = subprocess.run(program, env=environ(), capture_output=True, text=True, check=True)
+    kept = RUNNER.parent / "conda" / "answers" / question
+    assert kept.read_text(encoding="utf-8") == asked.stdout == conda(*question.split()).stdout
+
+
 @pytest.fixture
 def wheels(tmp_path):
     """A folder with one small wheel, `arena-probe`, that no index has."""

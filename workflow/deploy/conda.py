@@ -25,6 +25,8 @@ import environment
 
 VERSION = "24.7.1"  # the oldest conda that Snakemake 9.27 accepts, and the interface spoken here
 MARKER = b"arena-conda-wrapper"  # in the wrapper script of every checkout of the arena
+# What Snakemake asks at every start, as it puts it.
+QUESTIONS = ("--version", "info --json", "config --get channel_priority --json")
 PROBE = "ARENA_CONDA_PROBE"
 PLATFORMS = {
     ("Linux", "x86_64"): "linux-64",
@@ -101,7 +103,7 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     top = Parser(prog="conda", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    top.add_argument("--version", action="version", version=f"conda {VERSION} (the arena's own, with uv)")
+    top.add_argument("--version", action="version", version=answer("--version"))
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     info = commands.add_parser("info", help="where this conda lives")
@@ -120,11 +122,32 @@ def parser() -> argparse.ArgumentParser:
     make.add_argument("--quiet", action="store_true", help="accepted; uv's messages are short anyway")
     make.add_argument("--no-default-packages", action="store_true", help="accepted; there are none")
 
+    keep = commands.add_parser("answers", help="write down what Snakemake asks at every start, for conda.sh")
+    keep.add_argument("folder", type=Path)
+
     clean = commands.add_parser("clean", help="nothing to do: uv keeps no archives")
     clean.add_argument("-y", "--yes", action="store_true")
     clean.add_argument("--tarballs", action="store_true")
     clean.add_argument("--packages", action="store_true")
     return top
+
+
+def answer(question: str) -> str:
+    """What this conda says to one of QUESTIONS."""
+    if question == "--version":
+        return f"conda {VERSION} (the arena's own, with uv)"
+    if question == "info --json":
+        machine = (platform.system(), platform.machine())
+        subdir = PLATFORMS.get(machine, "-".join(machine).lower())
+        return json.dumps({"conda_prefix": str(conda_prefix()), "conda_version": VERSION, "platform": subdir})
+    return json.dumps({"get": {"channel_priority": "strict"}})  # one source only: PyPI
+
+
+def write_answers(folder: Path) -> None:
+    """One file for each of QUESTIONS, named like it: conda.sh reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for question in QUESTIONS:
+        (folder / question).write_text(answer(question) + "\n", encoding="utf-8")
 
 
 def stop(signum: int, _frame: object) -> NoReturn:
@@ -135,14 +158,13 @@ def stop(signum: int, _frame: object) -> NoReturn:
 def main(arguments: list[str]) -> int:
     if PROBE in os.environ:  # asked by ourselves, through a shim: there is no other conda behind it
         return 1
-    step_aside(arguments)
+    if arguments[:1] != ["answers"]:
+        step_aside(arguments)
     args = parser().parse_args(arguments)
-    if args.command == "info":
-        machine = (platform.system(), platform.machine())
-        subdir = PLATFORMS.get(machine, "-".join(machine).lower())
-        print(json.dumps({"conda_prefix": str(conda_prefix()), "conda_version": VERSION, "platform": subdir}))
-    elif args.command == "config":
-        print(json.dumps({"get": {"channel_priority": "strict"}}))  # one source only: PyPI
+    if args.command in ("info", "config"):
+        print(answer(" ".join(arguments)))
+    elif args.command == "answers":
+        write_answers(args.folder)
     elif args.command == "env":
         for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(signum, stop)
