@@ -1,0 +1,105 @@
+//! How an iteration is timed: warm up until steady, then sample. Nothing is discarded.
+//!
+//! The rules are those of `workflow/scripts/arena/protocol.py`, word for word; a test drives both with
+//! the same scripted clock.
+
+use serde::Deserialize;
+
+/// Bounds the record of an iteration that takes microseconds.
+pub const MAX_SAMPLES: usize = 100_000;
+
+/// The protocol's numbers; config/README.md explains each. Times in seconds.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Limits {
+    pub warmup: Warmup,
+    pub sampling: Sampling,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Warmup {
+    pub min_iterations: usize,
+    pub min_seconds: f64,
+    pub max_seconds: f64,
+    pub window: usize,
+    pub tolerance: f64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Sampling {
+    pub min_iterations: usize,
+    pub min_seconds: f64,
+    pub max_seconds: f64,
+}
+
+/// Durations of one task in one process, in nanoseconds, in the order in which they ran.
+#[derive(Debug)]
+pub struct Measurement<T> {
+    pub warmup_ns: Vec<u64>,
+    pub samples_ns: Vec<u64>,
+    /// The warm-up ended because its last iterations agreed, not because time ran out.
+    pub steady: bool,
+    /// What `observe` said of each timed iteration.
+    pub observed: Vec<Option<u64>>,
+    /// What the last timed iteration returned.
+    pub result: T,
+}
+
+/// Whether the last `window` durations lie within `tolerance` of the shortest of them.
+pub fn agree(durations: &[u64], window: usize, tolerance: f64) -> bool {
+    let Some(start) = durations.len().checked_sub(window) else { return false };
+    let last = &durations[start..];
+    match (last.iter().max(), last.iter().min()) {
+        (Some(&most), Some(&least)) => most as f64 <= (1.0 + tolerance) * least as f64,
+        _ => false,
+    }
+}
+
+/// Time `run`, which must return only when its result is ready.
+///
+/// Warm-up: at least `warmup.min_iterations` and `warmup.min_seconds`, until the last `window` iterations
+/// agree or `warmup.max_seconds` are gone. Then samples: at least `min_iterations` and `min_seconds`, but no
+/// new iteration after `max_seconds`. `clock` gives nanoseconds; `observe` reads something off each timed
+/// result. The first error ends the measurement.
+pub fn measure<T, E>(
+    mut run: impl FnMut() -> Result<T, E>,
+    limits: &Limits,
+    clock: impl Fn() -> u64,
+    observe: impl Fn(&T) -> Option<u64>,
+) -> Result<Measurement<T>, E> {
+    let (mut warmup_ns, mut samples_ns, mut observed) = (Vec::new(), Vec::new(), Vec::new());
+    let mut steady;
+    let mut once = |durations: &mut Vec<u64>| -> Result<(u64, T), E> {
+        let start = clock();
+        let result = run()?;
+        let end = clock();
+        durations.push(end - start);
+        Ok((end, result))
+    };
+
+    let begin = clock();
+    loop {
+        let (end, result) = once(&mut warmup_ns)?;
+        drop(result); // freed outside the clock, before the next iteration
+        let elapsed = (end - begin) as f64 * 1e-9;
+        steady = agree(&warmup_ns, limits.warmup.window, limits.warmup.tolerance);
+        let count = warmup_ns.len();
+        if count < limits.warmup.min_iterations || elapsed < limits.warmup.min_seconds {
+            continue;
+        }
+        if steady || elapsed >= limits.warmup.max_seconds || count >= MAX_SAMPLES {
+            break;
+        }
+    }
+
+    let begin = clock();
+    loop {
+        let (end, result) = once(&mut samples_ns)?;
+        observed.push(observe(&result));
+        let elapsed = (end - begin) as f64 * 1e-9;
+        let count = samples_ns.len();
+        let enough = count >= limits.sampling.min_iterations && elapsed >= limits.sampling.min_seconds;
+        if enough || elapsed >= limits.sampling.max_seconds || count >= MAX_SAMPLES {
+            return Ok(Measurement { warmup_ns, samples_ns, steady, observed, result });
+        }
+    }
+}
