@@ -54,6 +54,9 @@ pub struct Job {
     pub options: BTreeMap<String, Value>,
     pub tasks: Vec<Task>,
     pub protocol: Limits,
+    /// Whether the process is cut off from the network, so that attempts can be counted.
+    #[serde(default)]
+    pub offline: bool,
     /// How many tokens `decode` generates.
     #[serde(default)]
     pub decode_tokens: usize,

@@ -7,6 +7,7 @@
 pub mod job;
 pub mod loss;
 pub mod memory;
+pub mod network;
 pub mod protocol;
 mod run;
 pub mod tensors;

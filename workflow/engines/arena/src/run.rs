@@ -10,7 +10,7 @@ use std::{env, fs};
 use serde_json::{Map, Value, json};
 
 use crate::tensors::{Array, Input, save};
-use crate::{Engine, Failure, Fetched, Job, Result, Task, loss, memory, protocol};
+use crate::{Engine, Failure, Fetched, Job, Result, Task, loss, memory, network, protocol};
 
 /// The whole program: `--job JOB.json`. What goes wrong is recorded; only an unreadable job is an error.
 pub fn main<E: Engine>() -> ExitCode {
@@ -99,20 +99,23 @@ impl Cell {
 
     /// Compile and time one task, then fetch and store what it computed.
     fn measure<E: Engine>(&mut self, engine: &mut E, task: Task) -> Result<Map<String, Value>> {
-        if task == Task::Training {
+        if own_peak(task) {
             memory::reset_peak();
         }
         let begin = Instant::now();
         engine.prepare(task)?;
         drop(engine.run(task)?);
         let compile_s = begin.elapsed().as_secs_f64();
+        if task == Task::Inference {
+            self.record.insert("first_output_monotonic_s".into(), json!(monotonic_seconds()));
+        }
         println!("{}: first result after {compile_s:.2} s", task.name());
 
         let clock = || begin.elapsed().as_nanos() as u64;
         let timing = protocol::measure(|| engine.run(task), &self.job.protocol, clock, E::first_token_ns)?;
-        let key = if task == Task::Training { "training_peak_bytes" } else { "inference_peak_bytes" };
-        let before = self.record["memory"].get(key).and_then(Value::as_u64).unwrap_or(0);
-        self.record["memory"][key] = json!(memory::peak_bytes().max(before));
+        let key = format!("{}_peak_bytes", if own_peak(task) { task.name() } else { "inference" });
+        let before = self.record["memory"].get(&key).and_then(Value::as_u64).unwrap_or(0);
+        self.record["memory"][&key] = json!(memory::peak_bytes().max(before));
         println!("{}: {} samples", task.name(), timing.samples_ns.len());
 
         let mut entry = Map::from_iter([
@@ -124,7 +127,11 @@ impl Cell {
             ("samples_ns".into(), json!(timing.samples_ns)),
         ]);
         if task == Task::Decode {
+            let prompt = self.job.inputs(task)?.remove("input_ids");
+            let prompt = prompt.map_or(0, |ids| ids.shape().iter().product::<usize>());
             entry.insert("first_token_ns".into(), json!(timing.observed));
+            entry.insert("prompt_tokens".into(), json!(prompt));
+            entry.insert("new_tokens".into(), json!(self.job.decode_tokens));
         }
         let fetched = engine.fetch(task, timing.result)?;
         self.keep(task, fetched)?;
@@ -171,6 +178,8 @@ impl Cell {
     fn stage(&mut self, name: &str) {
         let compile_s = self.record["tasks"]["inference"]["compile_s"].clone();
         self.record.insert("compile_s".into(), compile_s);
+        let attempts = self.job.offline.then(network::unroutable_packets).flatten();
+        self.record.insert("network_attempts".into(), json!(attempts));
         self.record.insert("stage".into(), json!(name));
         self.save();
     }
@@ -185,6 +194,19 @@ impl Cell {
             eprintln!("{}: {error}", self.job.result.display());
         }
     }
+}
+
+/// Tasks whose peak of memory counts from their own start.
+fn own_peak(task: Task) -> bool {
+    matches!(task, Task::Training | Task::Decode)
+}
+
+/// The clock that the supervisor read when it started this process.
+fn monotonic_seconds() -> f64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a timespec of our own; the call writes nothing else.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec as f64 + now.tv_nsec as f64 * 1e-9
 }
 
 /// A panic inside a framework is a failure like any other.
