@@ -1,10 +1,42 @@
-"""Weights and inputs: model config → results/models/{model}/."""
+"""Checkpoints, weights and inputs: model config → results/models/{model}/."""
+
+
+rule download:
+    input:
+        # Ancient, and without the modules that it imports: what is downloaded, or that no hub was found, stands
+        # until something else is asked for (or `--forcerun download`), however the program is written.
+        script=ancient(script("download_weights.py")),
+    output:
+        files=directory("results/models/{model}/checkpoint"),
+        # It remembers the sums of files that the config does not pin.
+        record=update("results/models/{model}/checkpoint.json"),
+    log:
+        "results/logs/download/{model}.log",
+    priority: PREPARATION
+    conda:
+        env("hub")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+        attempts=4,
+        backoff_s=5,
+    params:
+        source=download_config,
+        asked=weights_asked,
+    message:
+        "{wildcards.model}: download the checkpoint ({params.asked})"
+    shell:
+        "python {input.script:q} --source {params.source:q} --asked {params.asked} --files {output.files:q}"
+        " --record {output.record:q} --attempts {resources.attempts} --backoff {resources.backoff_s}"
+        " 2>&1 | tee {log:q} >&2"
 
 
 rule weights:
     input:
-        script=script("seed_weights.py"),
-        modules=model_modules("seed_weights.py", kinds=["spec"]),
+        script=weights_script,
+        modules=weights_modules,
+        checkpoint=checkpoint_files,
     output:
         weights="results/models/{model}/model.safetensors",
         config="results/models/{model}/config.json",
@@ -20,11 +52,12 @@ rule weights:
         runtime=30,
     params:
         model=weights_config,
+        checkpoint=checkpoint_arguments,
     message:
         "{wildcards.model}: make the weights"
     shell:
-        "python {input.script:q} --model-config {params.model:q} --weights {output.weights:q}"
-        " --config {output.config:q} --source {output.source:q} 2> {log:q}"
+        "python {input.script:q} --model-config {params.model:q} {params.checkpoint:q}"
+        " --weights {output.weights:q} --config {output.config:q} --source {output.source:q} 2> {log:q}"
 
 
 rule inputs:
@@ -48,3 +81,8 @@ rule inputs:
         "{wildcards.model}: make the inputs"
     shell:
         "python {input.script:q} --model-config {params.model:q} --out {output.inputs:q} 2> {log:q}"
+
+
+if workflow.is_main_process:
+    for line in weights_in_words():
+        logger.info(line)

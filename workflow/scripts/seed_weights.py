@@ -26,13 +26,8 @@ def specs(model: dict[str, Any]) -> dict[str, seeded.Spec]:
 def generate(model: dict[str, Any]) -> dict[str, np.ndarray]:
     """Every weight of ``model`` by name, float32, in the checkpoint's layout.
 
-    Raises ValueError if the model's weights are not to be seeded.
+    Raises ValueError if the architecture asks for what its definition does not implement.
     """
-    if model["weights"] != "seeded":
-        raise ValueError(
-            f"weights: {model['weights']!r} cannot be made from a seed, and checkpoints cannot be "
-            "downloaded yet; set the model's weights to 'seeded'"
-        )
     return seeded.tensors(model["seed"], specs(model))
 
 
@@ -46,6 +41,10 @@ def main(arguments: list[str] | None = None) -> None:
     model = options.model_config
 
     try:
+        if model["weights"] != "seeded":
+            raise ValueError(
+                f"weights: {model['weights']!r} is not 'seeded': convert_checkpoint.py makes such weights"
+            )
         weights = generate(model)
     except ValueError as error:
         sys.exit(f"seed_weights.py: {error}")

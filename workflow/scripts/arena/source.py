@@ -1,0 +1,56 @@
+"""Where a model's weights come from, in words: the same in the plan, in the CSV and under every table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+KINDS = ("seeded", "hub", "path")
+
+
+def words(source: Mapping[str, Any]) -> str:
+    """A source.json (or the record of a download) as one phrase; revisions and sums are what is compared.
+
+    Raises KeyError naming the key that it lacks, ValueError for a ``kind`` that nothing writes.
+    """
+    kind = source["kind"]
+    if kind == "seeded":
+        return f"seeded (seed {source['seed']}{', for want of a hub' if 'asked' in source else ''})"
+    if kind == "hub":
+        commit = f"hub {source['repository']}@{source['revision']}"
+        pinned = all(file["pinned"] for file in source["files"].values())
+        return commit if pinned else f"{commit} (not pinned)"
+    if kind == "path":
+        return f"path {source['name']} (sha256 {source['sha256'][:12]})"
+    raise ValueError(f"kind {kind!r}: expected {', '.join(map(repr, KINDS))}")
+
+
+def planned(model: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> str:
+    """Where the weights of ``model`` come from: as ``recorded`` by the run that made them, else as asked.
+
+    ``model`` is its mapping in the configuration; ``recorded`` the content of its source.json, or None.
+    A record of what the configuration no longer asks for counts as none.
+    """
+    if recorded is not None and _answers(recorded, model):
+        if recorded.get("asked") != "auto":
+            return words(recorded)
+        return f"{words(recorded)}, as auto decided on {recorded['decided'][:10]}"
+    seeded, source = f"seeded (seed {model['seed']})", model["source"]
+    if model["weights"] == "seeded":
+        return seeded
+    if model["weights"] == "path":
+        return f"path {source['path']}"
+    loose = any(file["sha256"] is None for file in source["files"])
+    hub = f"hub {source['repository']}@{source['revision']}{' (not pinned)' if loose else ''}"
+    if model["weights"] == "hub":
+        return hub
+    return f"auto: {hub} if a hub answers, else {seeded}; decided once, by the first run"
+
+
+def _answers(recorded: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
+    """Whether ``recorded`` is an answer to what ``model`` asks for."""
+    if recorded.get("asked", recorded["kind"]) != model["weights"]:
+        return False
+    if recorded["kind"] == "hub":
+        return all(recorded[key] == model["source"][key] for key in ("repository", "revision"))
+    return recorded["kind"] == "path" or recorded["seed"] == model["seed"]

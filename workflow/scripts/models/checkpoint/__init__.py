@@ -1,0 +1,1 @@
+"""Architectures as published checkpoints describe them: config.json → the arena's keys."""
