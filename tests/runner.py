@@ -26,4 +26,5 @@ def pins(file):
         lines = last["pip"]
     else:
         lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
-    return {canonicalize_name(r.name): r for r in map(Requirement, lines)}
+    bare = [line.partition(" --config-settings")[0] for line in lines]
+    return {canonicalize_name(r.name): r for r in map(Requirement, bare)}

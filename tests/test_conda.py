@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import tarfile
 import time
 import zipfile
 from importlib.metadata import distributions
@@ -281,6 +282,42 @@ def test_find_links_of_pip_are_used_and_missing_folders_named(tmp_path, wheels, 
         text=True,
     )
     assert answer.stdout == "42\n"
+
+
+BACKEND = """
+import zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name, info = "arena_probe-1.0-py3-none-any.whl", "arena_probe-1.0.dist-info"
+    with zipfile.ZipFile(f"{folder}/{name}", "w") as wheel:
+        wheel.writestr("arena_probe.py", f"settings = {config_settings!r}")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: arena-probe\\nVersion: 1.0\\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    return name
+"""
+
+
+def test_build_settings_in_pip_s_notation_reach_the_build(tmp_path):
+    source = tmp_path / "arena_probe-1.0"
+    source.mkdir()
+    (source / "backend.py").write_text(BACKEND)
+    (source / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: arena-probe\nVersion: 1.0\n")
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        '[project]\nname = "arena-probe"\nversion = "1.0"\n'
+    )
+    (tmp_path / "links").mkdir()
+    with tarfile.open(tmp_path / "links" / "arena_probe-1.0.tar.gz", "w:gz") as archive:
+        archive.add(source, source.name)
+    file = tmp_path / "tool.yaml"
+    line = 'arena-probe==1.0 --config-settings="cmake.args=-DA=1;$ORIGIN" --config-settings=plain=2'
+    file.write_text(f"dependencies: [python=3.11, {{pip: ['{line}']}}]")
+    env = environ(PIP_FIND_LINKS=str(tmp_path / "links"), UV_OFFLINE="1")
+    finished = conda(*create_arguments(file, tmp_path / "prefix"), env=env)
+    assert finished.returncode == 0, finished.stderr
+    module = tmp_path / "prefix/lib/python3.11/site-packages/arena_probe.py"
+    assert module.read_text() == "settings = {'cmake.args': '-DA=1;$ORIGIN', 'plain': '2'}"
 
 
 def test_index_of_pip_configuration_file_is_used(tmp_path, probe):

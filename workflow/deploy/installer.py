@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -22,7 +23,26 @@ UV_VARIABLES = {
     "timeout": "UV_HTTP_TIMEOUT",
     "default-timeout": "UV_HTTP_TIMEOUT",
 }
+LEFT_OUT = re.compile(r"^\s*# without: (\S+)", re.MULTILINE)
+BUILD_SETTING = re.compile(r"""\s--config-settings=(?:"([^"]*)"|(\S+))""")
 SECTIONS = ["global", "install", ":env:"]  # the later overrides the earlier, as in pip
+
+
+def left_out(text: str) -> list[str]:
+    """Packages that an environment file (its ``text``) leaves out, though others require them.
+
+    One a line: `# without: NAME, WHY`.
+    """
+    return [name.rstrip(",") for name in LEFT_OUT.findall(text)]
+
+
+def build_settings(line: str) -> tuple[str, list[str]]:
+    """A line of a requirements file: its requirement, and the settings with which to build its package.
+
+    In pip's notation, `name==1.0 --config-settings="key=value"`, which uv reads on its command line only.
+    """
+    settings = [quoted or plain for quoted, plain in BUILD_SETTING.findall(line)]
+    return BUILD_SETTING.sub("", line), settings
 
 
 def parse_pip_settings(listing: str) -> dict[str, str]:

@@ -4,7 +4,8 @@ An environment file (YAML, or TXT for the runner and the tests) lists its direct
 an exact version. Below them stands a line `# locked: ...`; this program rewrites what follows that line,
 with uv's universal resolution, so that one file serves Linux on x86-64 and aarch64 and macOS on arm64.
 Pins that are there already are kept where they still fit, then those of the --prefer files; --upgrade
-takes the newest of everything that is not a direct requirement. Needs a package index.
+takes the newest of everything that is not a direct requirement. A line `# without: NAME, WHY` leaves a
+package out that others require. Needs a package index.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def split(path: Path) -> tuple[str, list[Requirement], list[str]]:
         if not text.strip() or text.lstrip().startswith("#"):
             continue
         try:
-            requirement = Requirement(text)
+            requirement = Requirement(installer.build_settings(text)[0])
         except InvalidRequirement as error:
             raise LockError(f"{path}: `{text}` is not a requirement: {error}") from error
         if [specifier.operator for specifier in requirement.specifier] != ["=="]:
@@ -79,17 +80,21 @@ def split(path: Path) -> tuple[str, list[Requirement], list[str]]:
     return "\n".join(head) + "\n", direct, [line.removeprefix(prefix) for line in tail]
 
 
-def resolve(direct: list[Requirement], preferred: list[str]) -> list[str]:
+def resolve(direct: list[Requirement], preferred: list[str], left_out: list[str]) -> list[str]:
     """Every requirement of ``direct`` and what it needs, pinned, with environment markers (uv's output).
+
+    Packages named in ``left_out``, and what only they need, are not among them.
 
     Of the versions that fit, a ``preferred`` pin (`name==version`) is taken if there is one, else the newest.
     """
     with tempfile.TemporaryDirectory() as folder:
-        wanted, output = Path(folder, "wanted.in"), Path(folder, "output.txt")
+        wanted, without, output = (Path(folder, name) for name in ("wanted.in", "without.txt", "output.txt"))
         wanted.write_text("\n".join(map(str, direct)))
+        without.write_text("\n".join(left_out))
         output.write_text("\n".join(preferred))  # uv keeps the versions that it finds in its output
         command = [installer.uv_program(), "pip", "compile", "--quiet", "--universal", "--no-config"]
         command += ["--python-version", PYTHON, "--no-annotate", "--no-header", "--no-emit-index-url"]
+        command += ["--excludes", str(without)]
         command += ["--output-file", str(output), str(wanted)]
         environ = installer.uv_environment(installer.pip_settings(), os.environ)
         finished = subprocess.run(command, env=environ, cwd=folder, stdout=subprocess.DEVNULL, check=False)
@@ -133,7 +138,7 @@ def lock(path: Path, preferred: list[str]) -> bool:
     before = path.read_text(encoding="utf-8")
     head, direct, _ = split(path)
     try:
-        pins = [for_targets(line) for line in resolve(direct, preferred)]
+        pins = [for_targets(line) for line in resolve(direct, preferred, installer.left_out(head))]
     except LockError as error:
         raise LockError(f"{path}: {error}") from error
     names = {canonicalize_name(requirement.name) for requirement in direct}
