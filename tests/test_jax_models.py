@@ -27,9 +27,11 @@ from adapters.base import Job, UnsupportedError
 from adapters.jax import Adapter
 from arena import files, gate, losses, tensors
 from jax.extend.core import jaxprs_in_params
-from models.jax import layers, layout
+from models.jax import layers, layout, llama
 from models.jax.losses import LOSSES
+from models.torch import generation
 from models.torch import llama as torch_llama
+from models.torch.loading import load as load_torch
 
 RELATIVE_L2 = 1e-5
 GRADIENT_NORM_ERROR = 1e-3
@@ -71,6 +73,7 @@ def job(name: str, directory: Path, **changes) -> Job:
         "accelerator": "cpu",
         "threads": 1,
         "cache": directory / "cache",
+        "decode_tokens": model["workload"].get("decode", {}).get("tokens", 0),
     }
     return Job(**settings | changes)
 
@@ -150,6 +153,54 @@ def test_gradients_agree_with_the_float64_reference(name, tmp_path):
     assert figures["gradient_cosine"] >= GRADIENT_COSINE, figures["gradient_cosine_tensor"]
 
 
+def test_greedy_tokens_are_the_reference_s(tmp_path):
+    adapter = loaded("SmolLM2-135M", tmp_path)
+    generate = adapter.prepare("decode")
+    generate()
+    result = generate()  # the second: each starts with an empty cache, though the first's was donated
+    tokens = adapter.fetch("decode", result)["tokens"]
+    module = load_torch(
+        "llama", miniatures.config("SmolLM2-135M"), miniatures.weights("SmolLM2-135M"), torch.float64
+    )
+    prompt = torch.tensor(miniatures.inputs("SmolLM2-135M")["decode.input_ids"])
+    expected, _ = generation.greedy(module, prompt, len(tokens))
+    assert tokens.dtype == np.int64
+    assert tokens.tolist() == expected.tolist()
+    assert result.first_token_ns > 0
+
+
+def test_cached_logits_are_those_of_one_pass():
+    params = {name: layout.to_jax(name, array) for name, array in miniatures.weights("SmolLM2-135M").items()}
+    config, ids = miniatures.config("SmolLM2-135M"), jnp.arange(100, 110)[None]
+    whole = llama.forward(params, config, ids)
+    logits, cache = llama.prefill(params, config, ids[:, :7], length=16)
+    found = [logits]
+    for position in range(7, 10):
+        logits, cache = llama.step(params, config, ids[:, position : position + 1], position, cache)
+        found.append(logits)
+    np.testing.assert_allclose(jnp.stack(found, axis=1), whole[:, 6:], rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_without_a_cache_does_not_generate(tmp_path):
+    tensors.save(tmp_path / "prompt.safetensors", {"decode.input_ids": np.zeros((1, 2), np.int64)})
+    adapter = loaded("SmolVLA", tmp_path, inputs=tmp_path / "prompt.safetensors", decode_tokens=2)
+    with pytest.raises(UnsupportedError) as raised:
+        adapter.prepare("decode")
+    assert raised.value.code == "no-kv-cache"
+
+
+@every_model
+def test_bfloat16_rounds_everything_and_comes_back_as_float32(name, tmp_path):
+    adapter, expected = loaded(name, tmp_path, lane="bfloat16"), reference(name)
+    assert {array.dtype for array in adapter.weights.values()} == {jnp.dtype(jnp.bfloat16)}
+    output = adapter.fetch("inference", adapter.prepare("inference")())["output"]
+    assert output.dtype == np.float32
+    assert 1e-4 < relative_l2(output, expected.inference) < 5e-2
+    fetched = adapter.fetch("training", adapter.prepare("training")())
+    assert {array.dtype for array in fetched.values()} == {np.dtype(np.float32)}
+    assert gate.relative_error(float(fetched["loss"]), expected.loss) < 3e-3
+
+
 def equations(jaxpr):
     """Every equation of a jaxpr, those of its inner jaxprs included."""
     for equation in jaxpr.eqns:
@@ -209,7 +260,11 @@ def test_a_missing_and_an_unused_tensor_are_errors(tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "code"),
-    [({"lane": "bfloat16"}, "unsupported-lane"), ({"accelerator": "xpu"}, "no-device")],
+    [
+        ({"lane": "float16"}, "unsupported-lane"),
+        ({"lane": "tf32"}, "unsupported-lane"),
+        ({"accelerator": "xpu"}, "no-device"),
+    ],
 )
 def test_what_is_unsupported_is_said(changes, code, tmp_path):
     with pytest.raises(UnsupportedError) as raised:

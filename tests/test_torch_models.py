@@ -9,7 +9,7 @@ import torch
 import torchvision
 from arena import losses as numpy_losses
 from arena import tensors
-from models.torch import losses
+from models.torch import generation, losses
 from models.torch.loading import arguments, load
 from transformers import LlamaConfig, LlamaForCausalLM, WhisperConfig, WhisperForConditionalGeneration
 from transformers.models.llama import modeling_llama
@@ -175,6 +175,46 @@ def test_export_keeps_the_length_free():
         for size in (1, 7, 128):
             ids = torch.arange(size)[None]
             torch.testing.assert_close(exported(ids), module(ids), rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def double_llama():
+    return load("llama", miniatures.config("SmolLM2-135M"), miniatures.weights("SmolLM2-135M"), torch.float64)
+
+
+def test_greedy_tokens_are_those_of_full_passes(double_llama):
+    prompt = torch.tensor(miniatures.inputs("SmolLM2-135M")["decode.input_ids"])
+    tokens, margins = generation.greedy(double_llama, prompt, 8)
+    assert (tokens.dtype, margins.dtype) == (torch.int64, torch.float64)
+    assert len(set(tokens.tolist())) == 8  # a token that repeats itself would need no cache
+    with torch.no_grad():
+        logits = double_llama(torch.cat((prompt, tokens[None, :-1]), dim=1))[0, prompt.shape[1] - 1 :]
+    assert tokens.tolist() == logits.argmax(dim=-1).tolist()
+    highest, second = logits.topk(2).values.T
+    torch.testing.assert_close(margins, highest - second, rtol=1e-9, atol=1e-12)
+
+
+def test_a_generation_sees_nothing_of_the_last_one(double_llama):
+    long, short = torch.arange(200, 224)[None], torch.tensor([[5, 9, 3]])
+    buffers = double_llama.buffers_for(28)
+    with torch.no_grad():
+        double_llama.prefill(long, buffers)
+        first = double_llama.prefill(short, buffers)
+        second = double_llama.step(torch.tensor([[7]]), torch.tensor([3]), buffers)
+        whole = double_llama(torch.tensor([[5, 9, 3, 7]]))
+    torch.testing.assert_close(first, whole[:, 2], rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(second, whole[:, 3], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("pieces", [(12,), (11, 1), (5, 1, 4, 2)])
+def test_extending_in_pieces_equals_one_pass(double_llama, pieces):
+    ids = torch.arange(100, 112)[None]
+    past = double_llama.buffers_for(0)
+    with torch.no_grad():
+        for piece in ids.split(pieces, dim=1):
+            logits, past = double_llama.extend(piece, past)
+        torch.testing.assert_close(logits, double_llama(ids)[:, -1], rtol=1e-9, atol=1e-12)
+    assert {keys.shape[2] for keys, _ in past} == {12}
 
 
 def test_a_missing_tensor_is_named():

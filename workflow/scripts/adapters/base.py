@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from arena import files, tensors
 
-Task = Literal["inference", "latency", "training"]
+Task = Literal["inference", "latency", "training", "decode"]
 
 
 class UnsupportedError(Exception):
@@ -24,6 +24,14 @@ class UnsupportedError(Exception):
         super().__init__(f"{code}: {why}")
         self.code = code
         self.why = why
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What one iteration of ``decode`` returns."""
+
+    tokens: Any  # the new token ids, in the framework's own form; ``fetch`` turns them into an array
+    first_token_ns: int  # from the call until the first new token was known on the host: the prefill
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,8 @@ class Job:
     accelerator: str
     threads: int
     cache: Path  # compiler caches: empty in round 1, round 1's in later rounds
+    decode_export: Path | None = None  # the exported graph with a KV cache, if the framework reads one
+    decode_tokens: int = 0  # how many tokens ``decode`` generates
     options: dict[str, Any] = field(default_factory=dict)
 
     def architecture(self) -> dict[str, Any]:
@@ -47,8 +57,11 @@ class Job:
         return files.read_json(self.config)
 
     def task_inputs(self, task: Task) -> dict[str, np.ndarray]:
-        """Arguments of the forward pass by name; training runs on the inference inputs."""
-        prefix = "latency." if task == "latency" else "inference."
+        """Arguments of the forward pass by name; training runs on the inference inputs.
+
+        For ``decode``: ``input_ids``, the prompt, (1, tokens) int64.
+        """
+        prefix = f"{task}." if task in ("latency", "decode") else "inference."
         return tensors.select(tensors.load(self.inputs), prefix)
 
     def target(self) -> np.ndarray:
@@ -79,11 +92,27 @@ class Adapter(ABC):
 
         Inputs and weights are on the device before it returns. The callable comes back only when
         its result is materialised on the device. Raises UnsupportedError.
+
+        An iteration of ``decode`` starts with an empty KV cache, feeds the prompt, then picks the highest
+        logit ``job.decode_tokens`` times, feeding each token but the last; it returns a Generation.
         """
 
     @abstractmethod
     def fetch(self, task: Task, result: Any) -> dict[str, np.ndarray]:
-        """Copy a result to the host: ``{"output": …}``; training: ``{"loss": …, "gradient.<name>": …}``.
+        """Copy a result to the host: ``{"output": …}``; training: ``{"loss": …, "gradient.<name>": …}``;
+        decode: ``{"tokens": …}``, (job.decode_tokens,) int64.
 
         Gradients come under the checkpoint's names and in its layouts.
         """
+
+    def device_ns(self) -> int | None:
+        """Nanoseconds of the latest iteration by the device's own clock; None where there is none."""
+        return None
+
+    def device_peak_bytes(self) -> int | None:
+        """The most device memory that this framework has held at once in this process, by its own count.
+
+        None where it does not count, and on a CPU. Together with what the driver sees it tells where the
+        framework really computed.
+        """
+        return None

@@ -1,14 +1,16 @@
-"""JAX, jit-compiled by XLA."""
+"""JAX, jit-compiled by XLA: float32, TF32 and bfloat16."""
 
 from __future__ import annotations
 
 import importlib
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from arena import tensors
 from models.jax import layout
@@ -17,19 +19,31 @@ from models.jax.losses import LOSSES
 from adapters import base
 
 PLATFORMS = {"cpu": "cpu", "cuda": "cuda", "rocm": "rocm", "metal": "METAL"}
+# What a lane's weights and activations are, and how exactly float32 ones are multiplied: by default XLA
+# rounds them to TF32 on recent GPUs and to bfloat16 on TPUs.
+LANES = {
+    "float32": (jnp.float32, "highest"),
+    "tf32": (jnp.float32, "tensorfloat32"),
+    "bfloat16": (jnp.bfloat16, "default"),
+}
 CONSTANTS = ("running_mean", "running_var")  # of batch normalisation: all other weights are trained
 
 
 class Adapter(base.Adapter):
-    """One jitted forward pass for inference and latency, one jitted ``value_and_grad`` for training.
+    """One jitted forward pass for inference and latency, one jitted ``value_and_grad`` for training; a
+    jitted prefill and a jitted step for ``decode``.
 
     Weights are arguments of the compiled functions, not constants folded into them.
     """
 
     def __init__(self, job: base.Job):
         super().__init__(job)
-        if job.lane != "float32":
+        if job.lane not in LANES:
             raise base.UnsupportedError("unsupported-lane", f"this adapter has no {job.lane} lane")
+        if job.lane == "tf32" and job.accelerator != "cuda":
+            raise base.UnsupportedError("unsupported-lane", "TF32 is a format of NVIDIA's tensor cores")
+        self.dtype, precision = LANES[job.lane]
+        jax.config.update("jax_default_matmul_precision", precision)
         # XLA reads both when its client starts, which is on the first question about devices.
         os.environ["PJRT_NPROC"] = str(job.threads)  # size of the CPU client's thread pool
         os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # else it takes 75 % of a GPU's memory
@@ -54,31 +68,70 @@ class Adapter(base.Adapter):
         }
 
     def load(self) -> None:
-        self.weights = tensors.load(self.job.export)
+        weights = tensors.load(self.job.export)
+        self.weights = {name: array.astype(self.dtype, copy=False) for name, array in weights.items()}
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
         if self.params is None:
             self.params = jax.device_put(self.weights, self.device)
             del self.weights  # the device has them now
-        inputs = {name: self._put(array) for name, array in self.job.task_inputs(task).items()}
+        inputs = {name: self._put(array, self.dtype) for name, array in self.job.task_inputs(task).items()}
+        if task == "decode":
+            return self._decoding(inputs["input_ids"])
         if task == "training":
             constants = {name: self.params[name] for name in self.params if name.endswith(CONSTANTS)}
             trained = {name: self.params[name] for name in self.params if name not in constants}
-            arguments = (trained, constants, inputs, self._put(self.job.target()))
+            arguments = (trained, constants, inputs, self._put(self.job.target(), jnp.float32))
             step = self.train
         else:
             arguments, step = (self.params, inputs), self.infer
         jax.block_until_ready(arguments)
         return lambda: jax.block_until_ready(step(*arguments))
 
+    def _decoding(self, prompt: jax.Array) -> Callable[[], base.Generation]:
+        if not hasattr(self.model, "step"):
+            raise base.UnsupportedError("no-kv-cache", f"{self.job.definition} has no cached step here")
+        count, start = self.job.decode_tokens, prompt.shape[1]
+        prefill, step = jax.jit(self._prefill), jax.jit(self._step, donate_argnames="cache")
+        jax.block_until_ready((self.params, prompt))
+
+        def generate() -> base.Generation:
+            begin = time.perf_counter_ns()
+            token, cache = prefill(self.params, prompt)
+            tokens = [token]
+            jax.device_get(token)  # a user sees it now; the other tokens may follow one another
+            first_token_ns = time.perf_counter_ns() - begin
+            for position in range(start, start + count - 1):
+                token, cache = step(self.params, token, position, cache)
+                tokens.append(token)
+            return base.Generation(jax.device_get(tokens), first_token_ns)
+
+        return generate
+
+    def _prefill(self, params: dict[str, jax.Array], prompt: jax.Array) -> tuple[jax.Array, Any]:
+        length = prompt.shape[1] + self.job.decode_tokens
+        logits, cache = self.model.prefill(params, self.config, prompt, length)
+        return jnp.argmax(logits, axis=-1, keepdims=True), cache
+
+    def _step(
+        self, params: dict[str, jax.Array], token: jax.Array, position: int, cache: Any
+    ) -> tuple[jax.Array, Any]:
+        logits, cache = self.model.step(params, self.config, token, position, cache)
+        return jnp.argmax(logits, axis=-1, keepdims=True), cache
+
     def fetch(self, task: base.Task, result: Any) -> dict[str, np.ndarray]:
+        if task == "decode":
+            return {"tokens": np.concatenate(result.tokens, axis=1, dtype=np.int64)[0]}
         if task != "training":
-            return {"output": np.asarray(result)}
+            return {"output": np.asarray(result, np.float32)}
         loss, gradients = result
         fetched = {"loss": np.asarray(loss)}
         for name, gradient in gradients.items():
-            fetched[f"gradient.{name}"] = layout.from_jax(name, np.asarray(gradient))
+            fetched[f"gradient.{name}"] = layout.from_jax(name, np.asarray(gradient, np.float32))
         return fetched
+
+    def device_peak_bytes(self) -> int | None:
+        return (self.device.memory_stats() or {}).get("peak_bytes_in_use")  # a CPU has none
 
     def _forward(self, params: dict[str, jax.Array], inputs: dict[str, jax.Array]) -> jax.Array:
         checked = _Checked(params)
@@ -96,9 +149,9 @@ class Adapter(base.Adapter):
     ) -> jax.Array:
         return LOSSES[self.job.loss](self._forward(trained | constants, inputs), target)
 
-    def _put(self, array: np.ndarray) -> jax.Array:
-        """``array`` on the device; ids and labels as int32, JAX's integers unless it is told otherwise."""
-        return jax.device_put(array.astype(np.int32) if array.dtype == np.int64 else array, self.device)
+    def _put(self, array: np.ndarray, floating: Any) -> jax.Array:
+        """``array`` on the device: ids and labels as int32, JAX's integers, all else as ``floating``."""
+        return jax.device_put(array.astype(np.int32 if array.dtype == np.int64 else floating), self.device)
 
 
 class _Checked(dict):

@@ -1,7 +1,8 @@
-"""ONNX Runtime on the exported graph: all graph optimisations, I/O binding."""
+"""ONNX Runtime on the exported graphs: all graph optimisations, I/O binding."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,9 @@ DEVICES = {"cuda": "cuda"}  # where inputs and outputs live; every other provide
 
 
 class Adapter(base.Adapter):
-    """One session serves inference and latency: the graph's batch or sequence axes are dynamic."""
+    """One session serves inference and latency: the graph's batch or sequence axes are dynamic. Another,
+    whose graph has a key-value cache, serves ``decode``.
+    """
 
     def __init__(self, job: base.Job):
         super().__init__(job)
@@ -55,15 +58,14 @@ class Adapter(base.Adapter):
     def prepare(self, task: base.Task) -> Callable[[], Any]:
         if task == "training":
             raise base.UnsupportedError("no-training", "the onnxruntime package runs inference only")
+        if task == "decode":
+            return self._generation(self.job.task_inputs(task)["input_ids"])
         if self.session is None:
-            providers = [(self.provider, {"use_tf32": 0})] if self.device == "cuda" else [self.provider]
-            self.session = ort.InferenceSession(self.graph, self.options, providers=providers)
-            if self.session.get_providers()[0] != self.provider:
-                raise base.UnsupportedError("no-device", f"{self.provider} did not start; see the log")
+            self.session = self._start(self.graph)
             del self.graph
         session, binding = self.session, self.session.io_binding()
         for name, array in self.job.task_inputs(task).items():
-            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, self.device, 0))
+            binding.bind_ortvalue_input(name, self._value(array))
         (output,) = session.get_outputs()
         binding.bind_output(output.name, self.device)
 
@@ -74,5 +76,54 @@ class Adapter(base.Adapter):
 
         return infer
 
-    def fetch(self, task: base.Task, result: ort.OrtValue) -> dict[str, np.ndarray]:
+    def _generation(self, prompt: np.ndarray) -> Callable[[], base.Generation]:
+        """Greedy generation: what a step returns as present is the next step's past and stays on the device;
+        the logits come to the host."""
+        if self.job.decode_export is None:
+            raise base.UnsupportedError("no-kv-cache", f"{self.job.definition} has no graph with a cache")
+        session = self._start(self.job.decode_export.read_bytes())
+        _, *past = session.get_inputs()
+        logits, *present = session.get_outputs()
+        empty = [
+            self._value(np.empty([size if isinstance(size, int) else 0 for size in value.shape], np.float32))
+            for value in past
+        ]
+
+        def step(input_ids: np.ndarray, cache: list[ort.OrtValue]) -> tuple[np.ndarray, list[ort.OrtValue]]:
+            binding = session.io_binding()
+            binding.bind_cpu_input("input_ids", input_ids)
+            for value, held in zip(past, cache, strict=True):
+                binding.bind_ortvalue_input(value.name, held)
+            binding.bind_output(logits.name, "cpu")
+            for value in present:
+                binding.bind_output(value.name, self.device)
+            session.run_with_iobinding(binding)
+            scores, *cache = binding.get_outputs()
+            return scores.numpy().argmax(axis=-1, keepdims=True), cache
+
+        def generate() -> base.Generation:
+            begin = time.perf_counter_ns()
+            token, cache = step(prompt, empty)
+            first_token_ns = time.perf_counter_ns() - begin
+            tokens = [token]
+            while len(tokens) < self.job.decode_tokens:
+                token, cache = step(token, cache)
+                tokens.append(token)
+            return base.Generation(tokens, first_token_ns)
+
+        return generate
+
+    def _start(self, graph: bytes) -> ort.InferenceSession:
+        providers = [(self.provider, {"use_tf32": 0})] if self.device == "cuda" else [self.provider]
+        session = ort.InferenceSession(graph, self.options, providers=providers)
+        if session.get_providers()[0] != self.provider:
+            raise base.UnsupportedError("no-device", f"{self.provider} did not start; see the log")
+        return session
+
+    def _value(self, array: np.ndarray) -> ort.OrtValue:
+        return ort.OrtValue.ortvalue_from_numpy(array, self.device, 0)
+
+    def fetch(self, task: base.Task, result: Any) -> dict[str, np.ndarray]:
+        if task == "decode":
+            return {"tokens": np.concatenate(result.tokens, axis=1)[0]}
         return {"output": result.numpy()}

@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import jax
 
-from models.jax.layers import Params, attention, heads, linear, rms_norm, strict_float32, swiglu
+from models.jax.layers import Params, attention, heads, linear, rms_norm, swiglu
 
 
-@strict_float32
 def forward(
     params: Params, config: dict, actions: jax.Array, time: jax.Array, context: jax.Array
 ) -> jax.Array:
-    """The next action chunk, float32 (batch, chunk, action_dim).
+    """The next action chunk (batch, chunk, action_dim).
 
-    All float32: actions (batch, chunk, action_dim), time (batch, 1, time_dim) added to every action,
+    actions (batch, chunk, action_dim), time (batch, 1, time_dim) added to every action,
     context (batch, positions, context_dim).
     """
     count, kv_count = config["num_attention_heads"], config["num_key_value_heads"]

@@ -1,12 +1,14 @@
-"""What the architectures share. Activations are float32 and channels-last: (batch, positions, features),
-(batch, length, channels) or (batch, height, width, channels). ``params`` maps a checkpoint's name to its
-tensor in the layout of ``models/jax/layout.py``; a missing name raises KeyError.
+"""What the architectures share. Activations have the params' dtype and are channels-last: (batch,
+positions, features), (batch, length, channels) or (batch, height, width, channels). Statistics are taken
+in float32 whatever that dtype. ``params`` maps a checkpoint's name to its tensor in the layout of
+``models/jax/layout.py``; a missing name raises KeyError.
+
+How exact the products are is the caller's choice, by ``jax_default_matmul_precision``.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -14,20 +16,6 @@ import numpy as np
 from jax import lax
 
 Params = Mapping[str, jax.Array]
-
-
-def strict_float32(forward: Callable) -> Callable:
-    """Trace ``forward`` so that every product and convolution in it, and in its gradient, is float32.
-
-    By default XLA rounds float32 operands to TF32 on recent GPUs and to bfloat16 on TPUs.
-    """
-
-    @functools.wraps(forward)
-    def traced(*args, **kwargs):
-        with jax.default_matmul_precision("highest"):
-            return forward(*args, **kwargs)
-
-    return traced
 
 
 def linear(params: Params, name: str, x: jax.Array, bias: bool = False) -> jax.Array:
@@ -38,12 +26,16 @@ def linear(params: Params, name: str, x: jax.Array, bias: bool = False) -> jax.A
 
 def rms_norm(params: Params, name: str, x: jax.Array, eps: float) -> jax.Array:
     """x / sqrt(mean(x²) + eps) · weight over the last axis (Zhang and Sennrich 2019, eq. 4)."""
-    return x * lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + eps) * params[f"{name}.weight"]
+    exact = x.astype(jnp.float32)
+    normal = exact * lax.rsqrt(jnp.mean(jnp.square(exact), axis=-1, keepdims=True) + eps)
+    return normal.astype(x.dtype) * params[f"{name}.weight"]
 
 
 def _standardise(x: jax.Array, axes: Sequence[int], eps: float) -> jax.Array:
-    centred = x - jnp.mean(x, axis=axes, keepdims=True)
-    return centred * lax.rsqrt(jnp.mean(jnp.square(centred), axis=axes, keepdims=True) + eps)
+    exact = x.astype(jnp.float32)
+    centred = exact - jnp.mean(exact, axis=axes, keepdims=True)
+    normal = centred * lax.rsqrt(jnp.mean(jnp.square(centred), axis=axes, keepdims=True) + eps)
+    return normal.astype(x.dtype)
 
 
 def layer_norm(params: Params, name: str, x: jax.Array, eps: float) -> jax.Array:
@@ -91,12 +83,15 @@ def heads(x: jax.Array, count: int) -> jax.Array:
     return x.reshape(*x.shape[:2], count, -1)
 
 
-def attention(q: jax.Array, k: jax.Array, v: jax.Array, causal: bool = False) -> jax.Array:
+def attention(
+    q: jax.Array, k: jax.Array, v: jax.Array, causal: bool = False, used: jax.Array | None = None
+) -> jax.Array:
     """Scaled dot-product attention (Vaswani et al. 2017, eq. 1), grouped where q has more heads than k, v.
 
-    q (B, T, N, H), k and v (B, S, K, H) with N a multiple of K -> (B, T, N · H).
+    q (B, T, N, H), k and v (B, S, K, H) with N a multiple of K -> (B, T, N · H). ``used`` (B,) int32
+    limits it to that many of the S keys.
     """
-    y = jax.nn.dot_product_attention(q, k, v, is_causal=causal)
+    y = jax.nn.dot_product_attention(q, k, v, is_causal=causal, key_value_seq_lengths=used)
     return y.reshape(*y.shape[:2], -1)
 
 
@@ -110,9 +105,10 @@ def rope_tables(positions: int, size: int, theta: float) -> tuple[np.ndarray, np
     return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
 
 
-def rotate(x: jax.Array, cos: np.ndarray, sin: np.ndarray) -> jax.Array:
+def rotate(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
     """Rotary position embedding of (B, T, N, H) (Su et al. 2021, eq. 34), in Hugging Face's pairing:
-    element i turns with element i + H/2, not with its neighbour."""
+    element i turns with element i + H/2, not with its neighbour. The tables are (T, 1, H / 2)."""
+    cos, sin = cos.astype(x.dtype), sin.astype(x.dtype)
     first, second = jnp.split(x, 2, axis=-1)
     return jnp.concatenate((first * cos - second * sin, second * cos + first * sin), axis=-1)
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from models.jax.layers import Params, batch_norm, conv, linear, strict_float32
+from models.jax.layers import Params, batch_norm, conv, linear
 
 
 def _bottleneck(params: Params, eps: float, name: str, x: jax.Array, stride: int, project: bool) -> jax.Array:
@@ -26,9 +26,8 @@ def _max_pool(x: jax.Array) -> jax.Array:
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding)
 
 
-@strict_float32
 def forward(params: Params, config: dict, images: jax.Array) -> jax.Array:
-    """Logits float32 (batch, classes) of float32 ``images`` (batch, channels, height, width)."""
+    """Logits (batch, classes) of ``images`` (batch, channels, height, width)."""
     eps = config["batch_norm_eps"]
     x = conv(params, "conv1", images.transpose(0, 2, 3, 1), stride=2, padding=3)
     x = _max_pool(jax.nn.relu(batch_norm(params, "bn1", x, eps)))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from models.jax.layers import Params, conv, group_norm, strict_float32
+from models.jax.layers import Params, conv, group_norm
 
 
 def _res_block(params: Params, config: dict, name: str, x: jax.Array) -> jax.Array:
@@ -22,9 +22,8 @@ def _upsample(x: jax.Array) -> jax.Array:
     return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
 
 
-@strict_float32
 def forward(params: Params, config: dict, latent: jax.Array) -> jax.Array:
-    """The denoised latent, float32 NCHW like ``latent``, whose height and width must divide by
+    """The denoised latent, NCHW like ``latent``, whose height and width must divide by
     2^(levels - 1)."""
     levels = len(config["channel_multipliers"])
     x = conv(params, "conv_in", latent.transpose(0, 2, 3, 1), padding=1)

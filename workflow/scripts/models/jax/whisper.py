@@ -6,7 +6,7 @@ import functools
 
 import jax
 
-from models.jax.layers import Params, attention, conv, heads, layer_norm, linear, strict_float32
+from models.jax.layers import Params, attention, conv, heads, layer_norm, linear
 
 LAYER_NORM_EPS = 1e-5  # fixed in Hugging Face's code (PyTorch's default), not in config.json
 
@@ -30,7 +30,7 @@ def _mlp(params: Params, layer: str, x: jax.Array) -> jax.Array:
 
 
 def encode(params: Params, config: dict, input_features: jax.Array) -> jax.Array:
-    """Encoder states float32 (batch, frames / 2, d_model) of a mel spectrogram (batch, mels, frames)."""
+    """Encoder states (batch, frames / 2, d_model) of a mel spectrogram (batch, mels, frames)."""
     x = input_features.swapaxes(1, 2)
     x = _gelu(conv(params, "model.encoder.conv1", x, padding=1, bias=True))
     x = _gelu(conv(params, "model.encoder.conv2", x, stride=2, padding=1, bias=True))
@@ -43,13 +43,12 @@ def encode(params: Params, config: dict, input_features: jax.Array) -> jax.Array
     return layer_norm(params, "model.encoder.layer_norm", x, LAYER_NORM_EPS)
 
 
-@strict_float32
 def forward(
     params: Params, config: dict, input_features: jax.Array, decoder_input_ids: jax.Array
 ) -> jax.Array:
-    """Logits float32 (batch, positions, vocabulary).
+    """Logits (batch, positions, vocabulary).
 
-    input_features float32 (batch, mels, frames), frames twice the encoder's positions;
+    input_features (batch, mels, frames), frames twice the encoder's positions;
     decoder_input_ids integers (batch, positions).
     """
     states = encode(params, config, input_features)

@@ -1,0 +1,85 @@
+"""Export a model with a key-value cache to ONNX, for token-by-token generation: one file, weights inside.
+
+Inputs are input_ids (1, time) int64 and past_key_values.{layer}.key and .value (1, heads, past, head_dim)
+float32; outputs are logits (1, vocabulary) of the last position and present.{layer}.key and .value (1, heads,
+past + time, head_dim). time and past are free, so that one graph serves the prompt (past = 0) and each token
+after it (time = 1).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from pathlib import Path
+
+import torch
+from arena import files, tensors
+from export_onnx import PROTOBUF_LIMIT
+from models.torch.loading import load as load_module
+from torch import Tensor, nn
+
+TRACED = (
+    7  # positions of the example, new and past: any number but 0 and 1, which tracing would take for fixed
+)
+
+
+class Extend(nn.Module):
+    """The module's ``extend`` as its forward pass."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, input_ids: Tensor, past: list[tuple[Tensor, Tensor]]):
+        return self.module.extend(input_ids, past)
+
+
+def export(module: nn.Module, positions: int, out: Path) -> None:
+    """Write ``module``, which has ``extend`` and ``buffers_for``, for ``positions`` positions at most."""
+    past = module.buffers_for(TRACED)
+    new_axis = torch.export.Dim("time", min=1, max=positions)
+    past_axis = torch.export.Dim("past", min=0, max=positions - 1)
+    names = [(f"{layer}.key", f"{layer}.value") for layer in range(len(past))]
+    flat = [name for pair in names for name in pair]
+    torch.onnx.export(
+        Extend(module).eval(),
+        kwargs={"input_ids": torch.zeros(1, TRACED, dtype=torch.int64), "past": past},
+        f=out,
+        dynamo=True,
+        dynamic_shapes={"input_ids": {1: new_axis}, "past": [({2: past_axis}, {2: past_axis}) for _ in past]},
+        input_names=["input_ids", *(f"past_key_values.{name}" for name in flat)],
+        output_names=["logits", *(f"present.{name}" for name in flat)],
+        external_data=False,
+        verbose=False,
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--definition", required=True, help="module in models/torch/")
+    parser.add_argument("--weights", type=Path, required=True, help="read: model.safetensors")
+    parser.add_argument("--config", type=Path, required=True, help="read: config.json")
+    parser.add_argument("--out", type=Path, required=True, help="written: decode.onnx")
+    args = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    log = logging.getLogger("export_onnx_decode")
+    log.setLevel(logging.INFO)  # the exporter itself tells every rewrite at this level
+
+    if args.weights.stat().st_size > PROTOBUF_LIMIT:
+        raise SystemExit(
+            f"{args.weights}: over 2 GB, which one ONNX file cannot hold; export a smaller model"
+        )
+    config = files.read_json(args.config)
+    module = load_module(args.definition, config, tensors.load(args.weights)).eval()
+    if not hasattr(module, "extend"):
+        raise SystemExit(f"models/torch/{args.definition}.py has no forward pass with a key-value cache")
+    log.info("exporting %s with a cache", args.definition)
+    begin = time.perf_counter()
+    with files.replacing(args.out) as temporary:
+        export(module, config["max_position_embeddings"], temporary)
+    log.info("%s: %.1f MB in %.1f s", args.out, args.out.stat().st_size / 1e6, time.perf_counter() - begin)
+
+
+if __name__ == "__main__":
+    main()
