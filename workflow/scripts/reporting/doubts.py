@@ -1,0 +1,101 @@
+"""Findings on what is wrong or in doubt: the gate's objections, and sources that disagree."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+from reporting import machines, views
+from reporting.cells import BOOTSTRAP, Finding, Group, Ratio, cell, figure, of, times
+from reporting.measures import TIMES, Measure
+from reporting.tables import Row
+
+APART = 2.0  # ratio beyond which two sources disagree
+
+
+def gate(groups: list[Group]) -> list[Finding]:
+    """Which rows have wrong or doubtful results, or none, and why, as far as their source says."""
+    found: dict[tuple, list[tuple[Group, Row]]] = defaultdict(list)
+    for group in groups:
+        for row in group.rows:
+            if row["status"] in ("different", "close", "failed"):
+                found[group.platform, group.own, row["framework"], row["status"], _reason(row)].append(
+                    (group, row)
+                )
+    words = {"different": "has wrong results", "close": "is beyond the tolerance", "failed": "failed"}
+    lines = []
+    for (platform, own, framework, status, why), members in found.items():
+        text = f"{platform}: {framework} {words[status]} in {', '.join(group.model for group, _ in members)}"
+        text += f": {why}." if why else "; its source gives no reason."
+        model = members[0][0].model if len(members) == 1 else None
+        cells = tuple(cell(group, row, "status") for group, row in members)
+        lines.append(Finding("gate", text, own, platform, model, cells=cells))
+    return lines
+
+
+def _reason(row: Row) -> str:
+    if row["status"] == "failed":
+        return ": ".join(filter(None, (row.get("reason_code"), row.get("reason_detail"))))
+    return row.get("verdict_reasons") or ""
+
+
+def disagreements(groups: list[Group]) -> list[Finding]:
+    """Published figures that differ by more than 2× from this run's on like hardware.
+
+    Like is equal ``machines.kind`` of the processor or the platform's name. A published framework is held
+    against the row of ours, of the same first word, that comes nearest to it.
+    """  # noqa: RUF002
+    found = []
+    mine = [group for group in groups if group.own]
+    for theirs in (group for group in groups if not group.own):
+        for ours in mine:
+            if (
+                theirs.model != ours.model
+                or not _alike(ours, theirs)
+                or ours.lane not in ("", theirs.lane or "float32")
+            ):
+                continue
+            for measure in TIMES[1:]:
+                for row in theirs.ranked(measure.column):
+                    found += _apart(theirs, row, ours, measure)
+    return found
+
+
+def _alike(ours: Group, theirs: Group) -> bool:
+    names = {machines.kind(row.get("cpu") or ours.platform) for row in ours.rows} | {
+        machines.kind(ours.platform)
+    }
+    return machines.kind(theirs.rows[0]["platform"]) in names
+
+
+def _apart(theirs: Group, row: Row, ours: Group, measure: Measure) -> list[Finding]:
+    column = measure.column
+    family = row["framework"].split()[0].lower()
+    same = [each for each in ours.ranked(column) if each["framework"].split()[0].lower() == family]
+    if not same:
+        return []
+    near = min(same, key=lambda each: abs(math.log(row[column] / each[column])))
+    low, high = views.rounding(column, row[column])
+    ends = Ratio(
+        row[column] / near[column],
+        low / (near.get(measure.ends[1]) or near[column]),
+        high / (near.get(measure.ends[0]) or near[column]),
+        BOOTSTRAP,
+    )
+    if not (ends.low > APART or ends.high < 1 / APART):
+        return []
+    far, way = (ends, "slow") if ends.point > 1 else (ends.inverse(), "fast")
+    text = (
+        f"{theirs.where()}: {measure.task}: published {figure(row, measure)} is {times(far)} times as {way} "
+        f"as {figure(near, measure)} of this run on like hardware, {ours.platform}."
+    )
+    return [
+        of(
+            theirs,
+            "disagreement",
+            text,
+            measure.task,
+            far,
+            (cell(theirs, row, column), cell(ours, near, column)),
+        )
+    ]

@@ -1,0 +1,167 @@
+"""What stands behind a cell of this run: samples, verdict figures, environment, log and command."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from arena import files
+
+from reporting import markdown as md
+from reporting.columns import TIMED
+from reporting.tables import Row
+
+MOST = 400  # samples of one process that are drawn; of more, every k-th is (all count in the figures)
+ENVIRONMENT = {
+    "version": "Version",
+    "backend": "Backend",
+    "device": "Device",
+    "threads": "Threads given",
+    "threads_reported": "Threads reported",
+    "cpu": "CPU",
+    "cores": "Physical cores",
+    "memory_gb": "Memory (GB)",
+    "kernel": "Kernel",
+    "os": "Operating system",
+    "python": "Python",
+    "commit": "Arena commit",
+    "weights": "Weights",
+    "steal_max": "CPU time taken by the hypervisor, at most",
+    "load_max": "Load before a round, at most",
+}
+COSTS = {
+    "compile_s": "Compile, cold (s)",
+    "compile_warm_s": "Compile, warm (s)",
+    "latency_compile_s": "Compile, latency (s)",
+    "training_compile_s": "Compile, training (s)",
+    "decode_compile_s": "Compile, decode (s)",
+    "cold_start_s": "Cold start (s)",
+    "restart_s": "Restart (s)",
+    "import_s": "Import (s)",
+    "load_s": "Load (s)",
+    "inference_peak_mb": "Peak memory, inference (MB)",
+    "training_peak_mb": "Peak memory, training (MB)",
+    "decode_peak_mb": "Peak memory, decode (MB)",
+    "footprint_mb": "On disk (MB)",
+}
+
+Place = tuple[str, str, str]  # platform, model, row: as in the records and the CSV's platform_id, model, row
+
+
+def collect(
+    own: list[Row], rounds: Iterable[Path], validations: Iterable[Path], retry: str
+) -> tuple[dict[int, str], list[dict[str, Any]]]:
+    """(name of the block of evidence by ``id`` of the row, the blocks) of every row that has records.
+
+    ``retry`` is the run's command line, to which the files of a cell are added. Raises ValueError if a
+    record is not JSON or lacks its identity.
+    """
+    records = _by_place(rounds)
+    verdicts = {place: found[0][1] for place, found in _by_place(validations).items()}
+    names: dict[int, str] = {}
+    blocks = []
+    for row in own:
+        place = (row["platform_id"], row["model"], row["row"])
+        if found := records.get(place):
+            names[id(row)] = f"cell-{len(blocks)}"
+            found.sort(key=lambda each: each[1]["round"])
+            blocks.append(block(f"cell-{len(blocks)}", row, found, verdicts.get(place), retry))
+    return names, blocks
+
+
+def _by_place(paths: Iterable[Path]) -> dict[Place, list[tuple[Path, dict[str, Any]]]]:
+    found: dict[Place, list[tuple[Path, dict[str, Any]]]] = {}
+    for path in paths:
+        record = files.read_json(path)
+        try:
+            place = record["platform"], record["model"], record["row"]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path}: key {error} is missing; measure the cell again") from error
+        found.setdefault(place, []).append((path, record))
+    return found
+
+
+def block(
+    name: str, row: Row, rounds: list[tuple[Path, dict[str, Any]]], verdict: dict[str, Any] | None, retry: str
+) -> dict[str, Any]:
+    """One cell's evidence, for the template; ``samples`` (ms) is for the strip plots."""
+    records = [record for _, record in rounds]
+    return {
+        "name": name,
+        "row": row,
+        "processes": [line for record in records for line in processes(record)],
+        "samples": {task: drawn for task in _tasks(records) if (drawn := _drawn(records, task))},
+        "verdict": verdict_lines(verdict),
+        "reasons": (verdict or {}).get("reasons") or [],
+        "environment": _named(row, ENVIRONMENT),
+        "costs": _named(row, COSTS),
+        "packages": sorted((row["packages"] or {}).items()),
+        "log": next((record["log_tail"] for record in records if record.get("log_tail")), None),
+        "repeat": f"{retry} --forcerun {shlex.quote(str(rounds[0][0]))} -- results/report.html",
+        "reason": ": ".join(filter(None, (row["reason_code"], row["reason_detail"]))),
+        "tasks": [f"{task}: {row[f'{task}_reason']}" for task in TIMED if row.get(f"{task}_reason")],
+    }
+
+
+def _named(row: Row, names: dict[str, str]) -> list[tuple[str, str]]:
+    values = [(title, row.get(key)) for key, title in names.items()]
+    return [
+        (title, f"{value:g}" if isinstance(value, float) else value)
+        for title, value in values
+        if value is not None
+    ]
+
+
+def _tasks(records: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(task for record in records for task in record["tasks"]))
+
+
+def processes(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """A line for each task of one process; times in ms."""
+    lines = []
+    for task, result in record["tasks"].items():
+        line = {
+            "task": task,
+            "number": record["round"],
+            "started": record.get("started") or "",
+            "status": result["status"],
+        }
+        if result["status"] == "ok":
+            times = np.asarray(result["samples_ns"]) / 1e6
+            line |= {
+                "samples": times.size,
+                "warmup": len(result.get("warmup_ns") or ()),
+                "median": md.significant(float(np.median(times)), 4),
+                "min": md.significant(float(times.min()), 4),
+                "max": md.significant(float(times.max()), 4),
+                "steady": result.get("steady"),
+            }
+        lines.append(line)
+    return lines
+
+
+def _drawn(records: list[dict[str, Any]], task: str) -> list[list[float]]:
+    """Samples in ms of each process, four digits, at most MOST of each."""
+    found = []
+    for record in records:
+        result = record["tasks"].get(task)
+        if result and result["status"] == "ok":
+            samples = result["samples_ns"]
+            step = -(-len(samples) // MOST)
+            found.append([float(f"{value / 1e6:.4g}") for value in samples[::step]])
+    return found
+
+
+def verdict_lines(verdict: dict[str, Any] | None) -> list[tuple[str, str, str]]:
+    """(part, figure, value) of each of the gate's figures."""
+    lines = []
+    for part, figures in ((verdict or {}).get("parts") or {}).items():
+        for name, value in (figures or {}).items():
+            if isinstance(value, bool) or value is None or isinstance(value, (dict, list)):
+                continue
+            shown = f"{value:.3g}" if isinstance(value, float) and value < 0.99 else str(value)
+            lines.append((part, name.replace("_", " "), shown))
+    return lines
