@@ -1,0 +1,111 @@
+"""The node of a cluster: what Slurm gave a job there, who else is on it, and one measurement at a time."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+#: A name in the node's abstract socket namespace (unix(7)). Unlike a file it needs no directory that jobs
+#: share, for Slurm may give each its own /tmp, and it goes with the process that holds it, however that ends.
+LOCK = "\0arena-measuring"
+
+
+@contextmanager
+def alone(wanted: bool = True, name: str = LOCK, interval_s: float = 0.5) -> Iterator[float]:
+    """Wait until no other process of this node is in this block; yields the seconds waited.
+
+    Whose process it is does not matter. Linux only; with ``wanted`` false it waits for nobody.
+    """
+    if not wanted:
+        yield 0.0
+        return
+    began = time.monotonic()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as lock:
+        while True:
+            try:
+                lock.bind(name)
+                break
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                time.sleep(interval_s)
+        yield time.monotonic() - began
+
+
+def allocation() -> dict[str, Any] | None:
+    """What Slurm gave to this process, or None outside a job.
+
+    ``cpus``: the CPUs on which it may run; ``pinned``: whether those are no more than Slurm gave, which is so
+    where the site confines jobs to their CPUs; ``gpus``: the devices of its step, by the node's numbers.
+    """
+    environ = os.environ
+    if "SLURM_JOB_ID" not in environ:
+        return None
+    cpus = sorted(os.sched_getaffinity(0))
+    given = environ.get("SLURM_CPUS_ON_NODE") or environ.get("SLURM_CPUS_PER_TASK")
+    return {
+        "job": environ["SLURM_JOB_ID"],
+        "name": environ.get("SLURMD_NODENAME"),
+        "partition": environ.get("SLURM_JOB_PARTITION"),
+        "cpus": cpus,
+        "cpus_given": int(given) if given else None,
+        "pinned": len(cpus) <= int(given) if given else None,
+        "gpus": environ.get("SLURM_STEP_GPUS") or environ.get("CUDA_VISIBLE_DEVICES"),
+    }
+
+
+def other_jobs() -> int | None:
+    """How many other jobs run on this node now; None outside a job, or where the node cannot ask Slurm."""
+    job, name = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURMD_NODENAME")
+    tool = shutil.which("squeue")
+    if not (job and name and tool):
+        return None
+    command = [tool, "--noheader", "--states=RUNNING", f"--nodelist={name}", "--format=%A"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except subprocess.TimeoutExpired:
+        return None
+    return len(set(answer.stdout.split()) - {job}) if answer.returncode == 0 else None
+
+
+#: How the executor plugin names the jobs of a run: by a UUID, with a prefix if one is given.
+RUN_NAME = re.compile(r"([A-Za-z0-9_-]+_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+
+
+def leftover_jobs(directory: str | os.PathLike) -> list[str]:
+    """Ids of this user's jobs, waiting or running, that a Snakemake submitted from ``directory``.
+
+    While Snakemake holds that directory's lock, they are those of a submitter that was killed. None without
+    Slurm.
+    Raises CalledProcessError if Slurm does not answer.
+    """
+    tool = shutil.which("squeue")
+    if tool is None:
+        return []
+    command = [tool, "--noheader", f"--user={os.geteuid()}", "--format=%A|%j|%Z"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    jobs = [line.split("|", 2) for line in done.stdout.splitlines()]
+    here = os.path.realpath(directory)
+    return [job for job, name, place in jobs if RUN_NAME.match(name) and os.path.realpath(place) == here]
+
+
+def cancel(jobs: list[str], patience_s: float = 120) -> None:
+    """Cancel these jobs and wait until they have ended.
+
+    Raises CalledProcessError if Slurm refuses, TimeoutError if they go on.
+    """
+    subprocess.run(["scancel", *jobs], check=True, timeout=60)
+    deadline = time.monotonic() + patience_s
+    listing = ["squeue", "--noheader", "--format=%A", f"--jobs={','.join(jobs)}"]
+    while subprocess.run(listing, capture_output=True, text=True, timeout=60, check=False).stdout.strip():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"jobs {', '.join(jobs)} do not end; look at them with squeue")
+        time.sleep(1)

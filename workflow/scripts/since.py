@@ -1,0 +1,37 @@
+"""What changed since last time: each platform's table against the newest different one of its history.
+
+The comparison is compare.py's, with the intervals that the tables hold. Exit status: 1 if a cell got slower
+or broke, 2 if a table cannot be read, else 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from arena import history
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="results directory (default: %(default)s)"
+    )
+    args = parser.parse_args()
+    status = 0
+    for table in sorted((args.results / "platforms").glob("*.csv")):
+        before = history.latest_other(args.results, table.stem)
+        if before is None:
+            print(f"{table.stem}: no other table in {args.results / 'history' / table.stem}")
+            continue
+        command = [sys.executable, str(Path(__file__).with_name("compare.py")), str(before), str(table)]
+        status = max(status, subprocess.run(command, check=False).returncode)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
