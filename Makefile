@@ -6,18 +6,24 @@ CORES  ?= all
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEPLOY := workflow/deploy
 
-.PHONY: help setup report plan test lint format lock bench clean
+.PHONY: help setup report plan changed since test lint format lock compare fidelity bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile
 
 setup: .venv/bin/conda .venv/conda/answers  ## install Snakemake, uv and the project's conda into .venv (once)
 
-report: setup  ## measure, validate and write results/report.md (CORES=4 to use fewer cores)
-	snakemake --cores $(CORES) results/report.md
+report: setup  ## measure, validate and write results/report.md and .html (CORES=4 to use fewer cores)
+	snakemake --cores $(CORES) results/report.md results/report.html
 
 plan: setup  ## what `make report` would run, why, and about how long it takes
-	python workflow/scripts/plan.py -- --cores $(CORES) results/report.md
+	python workflow/scripts/plan.py -- --cores $(CORES) results/report.md results/report.html
+
+changed: setup  ## what changed since the last run, in words, and what each change would run again
+	@python workflow/scripts/changed.py -- --cores $(CORES) results/report.md results/report.html
+
+since: setup  ## this run's tables against those before it, from results/history (exit 1 if a cell got worse)
+	@python workflow/scripts/since.py
 
 test: lint .venv-tests/ready  ## lint, then all tests (ARGS='-k gate' to choose)
 	.venv-tests/bin/python -m pytest $(ARGS)
@@ -35,6 +41,12 @@ format: setup  ## format the Snakefiles and the Python code
 
 lock: setup  ## pin what the direct requirements in envs/ need (ENV=jax: only that file; ARGS=--upgrade)
 	python $(DEPLOY)/lock.py $(if $(ENV),envs/$(ENV).*,envs/*.yaml envs/*.txt) --prefer envs/*.yaml $(ARGS)
+
+compare: setup  ## what changed between two platform CSVs or results directories (OLD=... NEW=...)
+	@python workflow/scripts/compare.py $(OLD) $(NEW) $(ARGS)
+
+fidelity: setup  ## our timings against llama-bench, benchmark_app and others, after a run with their rows
+	python workflow/scripts/fidelity.py $(ARGS)
 
 bench: setup  ## everything cold from a fresh clone, and a run with nothing to do: half an hour
 	python workflow/scripts/bench.py $(ARGS)

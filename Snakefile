@@ -1,6 +1,6 @@
 """The arena: one ML workload, every framework, every machine, one table.
 
-    snakemake --cores 4 results/report.md
+    snakemake --cores 4
 
 config/README.md explains what can be configured, docs/design.md how the steps fit together.
 """
@@ -12,22 +12,33 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
+report: "report/snakemake/workflow.rst"
+
+
 configfile: str(Path(workflow.basedir) / "config" / "config.yaml")
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/reference.smk"
 include: "workflow/rules/export.smk"
 include: "workflow/rules/benchmark.smk"
 include: "workflow/rules/validate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/history.smk"
 
 
 rule all:
     default_target: True
     input:
         "results/report.md",
+        "results/report.html",
+
+
+onstart:
+    cancel_leftover_jobs()
+    keep_history()
 
 
 onsuccess:

@@ -17,14 +17,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import yaml
-from arena import files
+from arena import config, files
 from runner import REPOSITORY, RUNNER, environ
 
 CONDA_PREFIX = Path(os.environ.get("ARENA_CONDA_PREFIX", REPOSITORY / ".snakemake" / "conda-tests"))
-RUN = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text(encoding="utf-8"))["run"]
-MODELS, ROWS = RUN["models"], RUN["rows"]
-SUMMARY = {"platform", "report"}
+MINIATURE = config.resolve(config.read_yaml(REPOSITORY / "config/test.yaml"), REPOSITORY)
+MODELS, ROWS = MINIATURE["run"]["models"], MINIATURE["run"]["rows"]
+FRAMEWORKS = {row: entry for entry in MINIATURE["frameworks"].values() for row in entry["rows"]}
+LANES = {row: entry["rows"][row]["lane"] for row, entry in FRAMEWORKS.items()}
+REPORTS = {"report", "page"}
+SUMMARY = {"platform", *REPORTS}
 # A run takes minutes on two cores, and building the environments is a matter of the network.
 END_TO_END = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(3600)]
 

@@ -61,6 +61,9 @@ def round_record(row: str = "eager", number: int = 1, model: str = "Tiny", **cha
         "load_s": 0.2,
         "compile_s": 2.5 / number,
         "cold": number == 1,
+        "cold_start_s": 7.0 - 1.5 * number if number > 1 else 5.5,
+        "offline": True,
+        "network_attempts": 0,
         "tasks": tasks,
         "loss": 6.0125,
         "training_loss": 6.0125,
@@ -89,6 +92,15 @@ def round_record(row: str = "eager", number: int = 1, model: str = "Tiny", **cha
     return record | changes
 
 
+def generating(record: dict[str, Any], milliseconds: float = 80.0, first: float = 20.0) -> dict[str, Any]:
+    """``record`` with a generation of 16 tokens after a prompt of 32, which took ``milliseconds`` in all."""
+    total = samples(milliseconds, record["round"], sum(record["row"].encode()))
+    task = record["tasks"]["inference"] | {"samples_ns": total}
+    task |= {"first_token_ns": [int(first * 1e6)] * len(total), "prompt_tokens": 32, "new_tokens": 16}
+    asked = [*TASKS, "decode"]
+    return record | {"asked": asked, "tasks": record["tasks"] | {"decode": task}}
+
+
 def failed(
     row: str, number: int = 1, code: str = "timeout", detail: str = "no end after 900 s", **changes: Any
 ) -> dict:
@@ -110,6 +122,7 @@ def verdict_record(
 ) -> dict:
     """A verdict with plausible figures."""
     output = {"verdict": verdict, "relative_l2": 3.1e-7, "max_error": 2e-6, "top1_agreement": 1.0}
+    output |= {"mean_kl": 2e-12}
     training = {"verdict": verdict, "loss_error": 1e-8, "gradient_norm_error": 2e-6, "worst_tensor": "w"}
     record = {
         "schema": 1,
@@ -119,7 +132,7 @@ def verdict_record(
         "lane": "float32",
         "verdict": verdict,
         "parts": {
-            "inference": output | {"loss_error": 2e-8},
+            "inference": output | {"loss_error": 2e-8, "loss_change": -1.2e-7},
             "latency": output | {"relative_l2": 4e-7},
             "training": training | {"gradient_cosine": 0.99999999},
         },

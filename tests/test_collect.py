@@ -266,7 +266,7 @@ def test_broken_or_missing_files_are_named(tmp_path):
 def test_weights_from_the_hub_are_named_and_each_model_needs_its_source(tmp_path):
     source = tmp_path / "A" / "source.json"
     source.parent.mkdir()
-    source.write_text('{"kind": "hub", "repository": "a/b", "revision": "1f2e"}')
+    source.write_text('{"kind": "hub", "repository": "a/b", "revision": "1f2e", "files": {}}')
     assert rounds_module.weights([source], ["A"]) == {"A": "hub a/b@1f2e"}
     with pytest.raises(ValueError, match=r"B: no B/source\.json among --sources"):
         rounds_module.weights([source], ["A", "B"])

@@ -15,6 +15,9 @@ SCHEMA = config.read_yaml(REPOSITORY / config.SCHEMA)
 README = (REPOSITORY / "config/README.md").read_text(encoding="utf-8")
 KEYS = dict(document_config.keys(SCHEMA, SCHEMA))
 
+# Keys without a default that may be left out.
+OPTIONAL = {"step", "start", "values", "decode", "cluster", "partition", "constraint", "gres"}
+
 FRAMEWORK = """
     name: X
     url: https://x.org
@@ -27,6 +30,30 @@ FRAMEWORK = """
 
 # name: (overlay, [(key path, all of these in its line), ...]); the number of lines must agree.
 BAD = {
+    "idle accelerator": (
+        "platforms: [{name: x, cluster: {cpus: 1, gres: 'gpu:1'}}]",
+        [("platforms[0].cluster.gres", '"gpu:1" would lie idle', "accelerator is `cpu`")],
+    ),
+    "nobody's accelerator": (
+        "platforms: [{name: x, accelerator: cuda, cluster: {cpus: 1, exclusive: false}}]",
+        [("platforms[0].cluster.gres", "missing", "on a shared node")],
+    ),
+    "accelerators of another form": (
+        "platforms: [{name: x, accelerator: cuda, cluster: {cpus: 1, gres: 1 GPU}}]",
+        [("platforms[0].cluster.gres", '"1 GPU"', "`name:type:count`")],
+    ),
+    "nodes without CPUs": (
+        "platforms: [{name: x, cluster: {partition: gpu}}]",
+        [("platforms[0].cluster.cpus", "missing", "an integer (at least 1)")],
+    ),
+    "environment of an accelerator": (
+        "{frameworks: {jax: {envs: {cuda: nowhere}}}, platforms: [{name: x, accelerator: cuda}]}",
+        [("frameworks.jax.envs.cuda", "envs/nowhere.yaml does not exist")],
+    ),
+    "accelerator of an environment": (
+        "frameworks: {jax: {envs: {gpu: jax-cuda}}}",
+        [("frameworks.jax.envs.gpu", '"gpu" is not allowed as a name', "`cuda`")],
+    ),
     "negative rounds": ("protocol: {rounds: -1}", [("protocol.rounds", "-1", "an integer (at least 1")]),
     "fractional rounds": ("protocol: {rounds: 3.0}", [("protocol.rounds", "3.0", "an integer")]),
     "text for a number": (
@@ -75,7 +102,7 @@ BAD = {
             (
                 "protocol.tasks[1]",
                 '"trainig"',
-                "one of `inference`, `latency`, `training`",
+                "one of `inference`, `latency`, `decode`, `training`",
                 "did you mean training?",
             )
         ],
@@ -124,11 +151,54 @@ BAD = {
     ),
     "weights from the hub": (
         "models: {SmolVLA: {weights: hub}}",
-        [("models.SmolVLA.weights", '"hub"', "not supported yet", "`seeded`")],
+        [("models.SmolVLA.weights", '"hub"', "models/checkpoint/action_expert.py", "`seeded`")],
+    ),
+    "weights from nowhere on the hub": (
+        "models: {ResNet-50: {weights: hub, source: {repository: null, revision: null, files: []}}}",
+        [
+            ("models.ResNet-50.source.repository", "missing", "weights: hub"),
+            ("models.ResNet-50.source.revision", "missing", "pin_weights.py"),
+            ("models.ResNet-50.source.files", "[]", "config.json"),
+        ],
+    ),
+    "a branch for a revision": (
+        "models: {ResNet-50: {source: {revision: main}}}",
+        [("models.ResNet-50.source.revision", '"main"', "a commit, 40 hexadecimal digits")],
+    ),
+    "a repository without its owner": (
+        "models: {ResNet-50: {source: {repository: resnet}}}",
+        [("models.ResNet-50.source.repository", '"resnet"', "OWNER/NAME")],
+    ),
+    "a pickle": (
+        "models: {ResNet-50: {source: {files: [{name: pytorch_model.bin}, {name: ../model.safetensors}]}}}",
+        [
+            ("models.ResNet-50.source.files[0].name", '"pytorch_model.bin"', "`.safetensors` or `.json`"),
+            ("models.ResNet-50.source.files[1].name", '"../model.safetensors"'),
+        ],
+    ),
+    "a sum that is none": (
+        "models: {ResNet-50: {source: {files: [{name: config.json, sha256: abc}]}}}",
+        [("models.ResNet-50.source.files[0].sha256", '"abc"', "64 hexadecimal digits")],
+    ),
+    "half a checkpoint": (
+        "models: {ResNet-50: {source: {files: [{name: config.json}]}}}",
+        [("models.ResNet-50.source.files", "config.json", "at least one .safetensors")],
+    ),
+    "a mapping of names that is no pattern": (
+        "models: {ResNet-50: {source: {tensors: {'(': null}}}}",
+        [("models.ResNet-50.source.tensors", '"("', "no regular expression")],
+    ),
+    "weights without their path": (
+        "models: {ResNet-50: {weights: path}}",
+        [("models.ResNet-50.source.path", "missing", "directory")],
+    ),
+    "weights at a path that is not there": (
+        "models: {ResNet-50: {weights: path, source: {path: config}}}",
+        [("models.ResNet-50.source.path", '"config"', "config.json")],
     ),
     "weights from nowhere": (
         "models: {SmolVLA: {weights: seed}}",
-        [("models.SmolVLA.weights", '"seed"', "`seeded`, `hub`, `auto`", "did you mean seeded?")],
+        [("models.SmolVLA.weights", '"seed"', "`seeded`, `hub`, `auto`, `path`", "did you mean seeded?")],
     ),
     "fill without its step": (
         "models: {SmolVLA: {workload: {target: {fill: sin}}}}",
@@ -158,6 +228,26 @@ BAD = {
         "models: {ResNet-50: {workload: {latency: {image: {shape: [1], fill: zeros, dtype: float32}}}}}",
         [("models.ResNet-50.workload.latency", "image, images", "allowed: as inference has, images")],
     ),
+    "prompt of several sequences": (
+        "models: {SmolLM2-135M: {workload: {decode: {input_ids: {shape: [2, 64]}}}}}",
+        [("models.SmolLM2-135M.workload.decode.input_ids.shape", "[2, 64]", "[1, tokens]")],
+    ),
+    "prompt of fractions": (
+        "models: {SmolLM2-135M: {workload: {decode: {input_ids: {fill: zeros, dtype: float32}}}}}",
+        [("models.SmolLM2-135M.workload.decode.input_ids.dtype", '"float32"', "`int64`")],
+    ),
+    "more tokens than positions": (
+        "models: {SmolLM2-135M: {workload: {decode: {tokens: 8065}}}}",
+        [("models.SmolLM2-135M.workload.decode.tokens", "are 8193", "has 8192 positions")],
+    ),
+    "one token": (
+        "models: {SmolLM2-135M: {workload: {decode: {tokens: 1}}}}",
+        [("models.SmolLM2-135M.workload.decode.tokens", "1 is not allowed", "at least 2")],
+    ),
+    "tolerance that the lane does not have": (
+        "gate: {float32: {mean_kl: 0.1}}",
+        [("gate.float32.mean_kl", "unknown key", "allowed here: relative_l2")],
+    ),
     "misspelt framework in an overlay": (
         "frameworks: {Jax: {env: jax}}",
         [("frameworks.Jax", "did you mean jax?", "name, url, license")],
@@ -167,8 +257,8 @@ BAD = {
         [("frameworks.x.rows.JAX", "taken by frameworks.jax.rows.jax")],
     ),
     "lane": (
-        "frameworks: {jax: {rows: {jax: {lane: float16}}}}",
-        [("frameworks.jax.rows.jax.lane", '"float16"', "`float32`")],
+        "frameworks: {jax: {rows: {jax: {lane: float_16}}}}",
+        [("frameworks.jax.rows.jax.lane", '"float_16"', "`float16`, `int8`", "did you mean float16?")],
     ),
     "row id with a slash": (
         f"frameworks:\n  x:{FRAMEWORK}    rows: {{a/b: {{label: X}}}}",
@@ -193,7 +283,7 @@ BAD = {
     ),
     "export format": (
         "frameworks: {jax: {export: onxx}}",
-        [("frameworks.jax.export", '"onxx"', "`onnx`, `jax`, `null`", "did you mean onnx?")],
+        [("frameworks.jax.export", '"onxx"', "one of `onnx`, `jax`", "`null`", "did you mean onnx?")],
     ),
     "unsupported model": (
         "frameworks: {jax: {unsupported: {SmolVLM: {code: unsupported-model, why: none}}}}",
@@ -249,7 +339,7 @@ def test_bad_config_is_refused_in_words(name):
 
 
 def test_shipped_configs_are_valid():
-    for name in ("config.yaml", "test.yaml"):
+    for name in ("config.yaml", "full.yaml", "test.yaml"):
         user = yaml.safe_load((REPOSITORY / "config" / name).read_text(encoding="utf-8"))
         resolved = config.resolve(user, REPOSITORY)
         assert json.loads(json.dumps(resolved)) == resolved
@@ -280,6 +370,45 @@ def test_defaults_fill_what_is_left_out():
     }
 
 
+def test_each_lane_keeps_its_own_defaults():
+    gate = config.resolve({"gate": {"int8": {"relative_l2": 0.2}}}, REPOSITORY)["gate"]
+    default = config.resolve({}, REPOSITORY)["gate"]
+    assert gate["int8"] == default["int8"] | {"relative_l2": 0.2}
+    assert default["int8"]["relative_l2"] != 0.2
+    assert gate["float32"] == default["float32"]
+    strict = default["float32"]
+    for lane, tolerances in default.items():
+        assert lane == "float32" or tolerances["relative_l2"] > 10 * strict["relative_l2"], lane
+        assert tolerances["gradient_cosine"] <= strict["gradient_cosine"], lane
+    assert set(default) == set(KEYS["frameworks.<framework>.rows.<row>.lane"]["enum"])
+
+
+def test_full_config_runs_every_row_in_five_rounds():
+    full = config.resolve(config.read_yaml(REPOSITORY / "config/full.yaml"), REPOSITORY)
+    assert full["run"]["rows"] == [row for entry in full["frameworks"].values() for row in entry["rows"]]
+    assert full["run"]["models"] == list(config.resolve({}, REPOSITORY)["run"]["models"])
+    assert full["protocol"]["rounds"] == 5
+
+
+def test_reduced_precision_is_compared_with_the_row_of_the_same_options():
+    def row(lane, **options):
+        return {"lane": lane, "options": options}
+
+    frameworks = {
+        "a": {
+            "rows": {
+                "eager": row("float32", compile=False),
+                "compiled": row("float32", compile=True),
+                "compiled-half": row("float16", compile=True, mode="x"),
+                "half": row("float16"),
+            }
+        },
+        "b": {"rows": {"eight": row("int8")}},
+    }
+    expected = {"eager": "eager", "compiled-half": "compiled", "half": "eager", "eight": None}
+    assert {name: config.float32_row(frameworks, name) for name in expected} == expected
+
+
 def test_mappings_merge_and_lists_are_replaced():
     base = {"a": {"b": 1, "c": [1, 2]}, "d": 3}
     over = {"a": {"c": [3]}, "d": {"e": 4}}
@@ -287,18 +416,17 @@ def test_mappings_merge_and_lists_are_replaced():
     assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 3}
 
 
-def test_miniature_runs_every_row_of_every_model():
+def test_miniature_runs_every_model_in_every_framework():
+    """But MAX, which compiles for minutes whatever the size of a model."""
     full = config.resolve({}, REPOSITORY)
     small = config.resolve(config.read_yaml(REPOSITORY / "config/test.yaml"), REPOSITORY)
-    assert small["run"] == full["run"]
-    assert set(small["run"]["rows"]) == {
-        row for entry in full["frameworks"].values() for row in entry["rows"]
+    rows = {row for name, entry in full["frameworks"].items() if name != "max" for row in entry["rows"]}
+    assert small["run"]["models"] == full["run"]["models"]
+    assert set(full["run"]["rows"]) <= set(small["run"]["rows"]) <= rows
+    families = {
+        name for name, entry in full["frameworks"].items() if {*entry["rows"]} & {*small["run"]["rows"]}
     }
-    assert small["protocol"]["rounds"] == 2
-    for name, model in full["models"].items():
-        assert small["models"][name]["architecture"].keys() == model["architecture"].keys()
-        assert small["models"][name]["architecture"] != model["architecture"]
-        assert small["models"][name]["definition"] == model["definition"]
+    assert families == set(full["frameworks"]) - {"max"}
 
 
 @pytest.mark.parametrize(
@@ -367,7 +495,7 @@ def test_every_key_explains_itself(key):
     if "default" in schema:
         assert list(Draft202012Validator(parts).iter_errors(schema["default"])) == []
     else:
-        assert schema["needed"] or key.rpartition(".")[2] in ("step", "start", "values")
+        assert schema["needed"] or key.rpartition(".")[2] in OPTIONAL
 
 
 def test_page_has_every_key_and_is_up_to_date():
@@ -384,9 +512,9 @@ def test_examples_of_the_page_are_valid():
 
 
 def test_messages_on_the_page_are_the_real_ones():
-    rows = {"rows": ["pytorch-eager", "onnx-runtime", "jax"]}
+    models = {"models": ["SmolVLA", "resnet50"]}
     with pytest.raises(config.ConfigError) as caught:
-        config.resolve({"protocol": {"rounds": -1, "sede": 7}, "run": rows}, REPOSITORY)
+        config.resolve({"protocol": {"rounds": -1, "sede": 7}, "run": models}, REPOSITORY)
     assert f"```\n{caught.value}\n```" in README
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import yaml
 from arena import machine
-from checkout import END_TO_END, Checkout, append, copy, snapshot
+from checkout import END_TO_END, REPORTS, Checkout, append, copy, snapshot
 from runner import environ
 
 pytestmark = END_TO_END
@@ -179,7 +179,7 @@ def test_a_corrupt_published_table_is_refused_with_its_line(failed):
         done = checkout.run()
     assert done.returncode == 1
     assert f"{checkout.root / file}:{lines + 1}: 3 fields; expected 13, as in the header" in done.stdout
-    assert checkout.plan() == {"report"}
+    assert checkout.plan() == REPORTS
     checkout.run()
     assert checkout.plan() == set()
     assert snapshot(checkout.directory / "results/benchmarks") == measured

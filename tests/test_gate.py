@@ -32,6 +32,38 @@ FIGURES = [
 ]
 
 
+def test_mean_kl_is_the_divergence_of_the_probabilities():
+    """Against the definition, written out; a constant added to all logits of a position changes nothing."""
+    random = np.random.default_rng(4)
+    reference, output = random.normal(scale=3.0, size=(2, 1, 5, 9))
+    p, q = (np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True) for x in (reference, output))
+    expected = float((p * np.log(p / q)).sum(axis=-1).mean())
+    found = gate.compare_output(output + random.normal(size=(1, 5, 1)), reference, "cross_entropy", None)
+    assert found["mean_kl"] == pytest.approx(expected, rel=1e-12)
+    assert gate.compare_output(reference, reference, "cross_entropy", None)["mean_kl"] == 0.0
+    assert gate.compare_output(output, reference, "mse", None)["mean_kl"] is None
+
+
+def test_mean_kl_holds_for_logits_that_overflow_when_exponentiated():
+    reference = np.array([[[900.0, 0.0, -900.0]]])
+    found = gate.compare_output(reference[..., ::-1], reference, "cross_entropy", None)
+    assert found["mean_kl"] == pytest.approx(1800.0)
+
+
+def test_mean_kl_is_judged_where_the_lane_has_a_tolerance():
+    figures = {"latency": PERFECT["latency"] | {"mean_kl": 0.03}}
+    assert verdict.judge(figures, TOLERANCES, 10)["verdict"] == "pass"
+    held = verdict.judge(figures, TOLERANCES | {"mean_kl": 0.01}, 2)
+    assert held["verdict"] == "different" and held["reasons"] == ["latency: mean KL divergence 3e-2 > 1e-2"]
+    assert verdict.judge(figures, TOLERANCES | {"mean_kl": 0.01}, 3)["verdict"] == "close"
+
+
+def test_the_printed_loss_is_held_tight_in_every_lane():
+    loose = TOLERANCES | {"loss_error": 0.5}
+    assert verdict.limits(loose, 10)["printed_loss_error"] == (1e-4, 1e-3)
+    assert verdict.limits(TOLERANCES | {"loss_error": 1e-6}, 10)["printed_loss_error"] == (1e-6, 1e-5)
+
+
 def judge(part, **figures):
     return verdict.judge({part: PERFECT[part] | figures}, TOLERANCES, 10)
 

@@ -104,6 +104,8 @@ def judge(label: str, model: Model, found: Results, reference: Results) -> tuple
     tripped = set()
     for part, figures in parts.items():
         for figure, (_, tolerance) in verdict.FIGURES.items():
+            if tolerance not in bounds:
+                continue
             value, limit = figures.get(figure), bounds[tolerance][1]
             if value is not None and (value < limit if tolerance in verdict.AT_LEAST else value > limit):
                 tripped.add(f"{part}.{figure}")

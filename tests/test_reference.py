@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from arena import files, losses, tensors
+from models.torch.loading import load
 
 
 @pytest.fixture(scope="module", params=miniatures.MODELS)
@@ -25,6 +26,8 @@ def computed(request, tmp_path_factory):
         "summary": "reference.json",
     }
     options = [word for key, file in paths.items() for word in (f"--{key}", str(folder / file))]
+    if decode := model["workload"].get("decode"):
+        options += ["--decode-tokens", str(decode["tokens"])]
     compute_reference.main([*options, "--loss", model["loss"], "--threads", "1"])
     return model, folder
 
@@ -32,13 +35,38 @@ def computed(request, tmp_path_factory):
 def test_outputs_and_loss_belong_together(computed):
     model, folder = computed
     reference = tensors.load(folder / "reference.safetensors")
-    assert reference.keys() == {"inference.output", "latency.output", "loss"}
-    assert {array.dtype for array in reference.values()} == {np.dtype(np.float64)}
+    generated = {"decode.tokens", "decode.margins"} if "decode" in model["workload"] else set()
+    assert reference.keys() == {"inference.output", "latency.output", "loss"} | generated
+    floats = reference.keys() - {"decode.tokens"}
+    assert {reference[name].dtype for name in floats} == {np.dtype(np.float64)}
     assert reference["loss"].shape == ()
     target = tensors.load(folder / "inputs.safetensors")["target"]
     recomputed = losses.loss(model["loss"], reference["inference.output"], target)
     assert reference["loss"] == pytest.approx(recomputed, rel=1e-13)
     assert reference["latency.output"].shape[0] == 1
+
+
+def test_the_continuation_is_greedy(computed):
+    """Token by token, each from a pass of its own over all that came before."""
+    model, folder = computed
+    if "decode" not in model["workload"]:
+        pytest.skip("generates nothing")
+    reference = tensors.load(folder / "reference.safetensors")
+    tokens, margins = reference["decode.tokens"], reference["decode.margins"]
+    assert (tokens.dtype, tokens.shape) == (np.int64, (model["workload"]["decode"]["tokens"],))
+    config = files.read_json(folder / "config.json")
+    weights = tensors.load(folder / "weights.safetensors")
+    module = load(config["definition"], config, weights, torch.float64)
+    text = torch.tensor(tensors.load(folder / "inputs.safetensors")["decode.input_ids"])
+    for token, margin in zip(tokens, margins, strict=True):
+        with torch.no_grad():
+            highest, second = module(text)[0, -1].topk(2).values
+        assert module(text)[0, -1].argmax() == token
+        assert margin == pytest.approx((highest - second).item(), rel=1e-9)
+        text = torch.cat((text, torch.tensor([[token]])), dim=1)
+    noise = files.read_json(folder / "reference.json")["noise"]["decode"]
+    assert 2e-5 * abs(margins).max() / 100 < noise["tie_margin"] < margins.min()  # no step of it is a tie
+    assert len(set(tokens.tolist())) > 2
 
 
 def test_gradients_are_of_every_trainable_weight(computed):

@@ -19,11 +19,12 @@ ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "report" / "report.md.j2"
 
 
-def own_csv(directory, rounds, verdicts, names=("eager", "compiled"), models=("Tiny",)):
+def own_csv(directory, rounds, verdicts, names=("eager", "compiled"), models=("Tiny",), **options):
     """A platform CSV of this run, through the collector's own functions."""
     found = records.write(directory, rounds, verdicts)
     cells = rounds_module.cells(found[0], found[1], "local", list(models), list(names))
-    rows = rows_module.rows(cells, "This machine", "eager", dict.fromkeys(models, "seeded (seed 7)"))
+    weights = dict.fromkeys(models, "seeded (seed 7)")
+    rows = rows_module.rows(cells, "This machine", "eager", weights, **options)
     path = directory / "local.csv"
     with open(path, "w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, columns.NAMES)
@@ -32,13 +33,13 @@ def own_csv(directory, rounds, verdicts, names=("eager", "compiled"), models=("T
     return path
 
 
-def page(directory, own, published=(), caption=None):
+def page(directory, own, published=(), caption=None, notes=()):
     """The report's text, through the script's main."""
     captions = {
         "Tiny": {"title": "Tiny model", "url": "https://example.org/tiny", "caveats": []} | (caption or {})
     }
     command = ["render", "--platforms", own, "--template", TEMPLATE, "--captions", json.dumps(captions)]
-    command += ["--out", directory / "report.md", "--published", *published]
+    command += ["--out", directory / "report.md", "--published", *published, "--notes", *notes]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", list(map(str, command)))
         render_report.main()
@@ -108,13 +109,83 @@ def test_details_hold_intervals_ratios_costs_and_verdicts(tmp_path, mixed):
     assert inference[2][7] == "—"  # close: not ranked
     assert "Ratio to PyTorch eager" in text
     costs = table_lines(text, "Before the first result", "\nAgainst")
-    assert costs[0][1:] == ["2.50", "1.04", "2.50", "2.50", "3.00", "0.20", "600", "1500", "900"]
+    assert costs[0][1:] == [
+        "2.50",
+        "1.04",
+        "2.50",
+        "2.50",
+        "3.00",
+        "0.20",
+        "5.50",
+        "3.25",
+        "600",
+        "1500",
+        "900",
+    ]
     verdicts = table_lines(text, "Against the float64 reference", "\n#")
     assert verdicts[0][1:5] == ["pass", "3.1e-07", "2.0e-06", "100 %"]
     assert verdicts[0][-1] == "1.0e-08"
     assert "Noise floor (relative L2 of plain float32 PyTorch): 2.9e-07." in text
     assert "\n- ONNX Runtime: close: inference: relative L2 3.1e-2 &gt; 1e-4\n" in text
     assert "[Tiny model](https://example.org/tiny). Weights: seeded (seed 7).\n" in text
+
+
+@pytest.fixture
+def lanes(tmp_path):
+    """The baseline, another framework in float32, and that one in bfloat16: twice as fast, and inexact."""
+    rounds = good("eager") + good("jax", 30.0) + good("onnx", 15.0, lane="bfloat16", framework="jax")
+    figures = {"relative_l2": 1.7e-2, "top1_agreement": 0.984, "mean_kl": 1.4e-4, "loss_change": 2.3e-3}
+    half = records.verdict_record("onnx")
+    half["parts"]["inference"] |= figures
+    verdicts = [records.verdict_record("eager"), records.verdict_record("jax"), half]
+    names = ("eager", "jax", "onnx")
+    return own_csv(tmp_path, rounds, verdicts, names, float32_rows={"onnx": "jax"})
+
+
+def test_reduced_precision_has_tables_of_its_own(tmp_path, lanes):
+    text = page(tmp_path, lanes)
+    strict = table_lines(text, "\n## Tiny\n")
+    assert [line[1] for line in strict] == ["PyTorch eager 2.13.0 (CPU)", "JAX 2.13.0 (CPU)"]
+    assert "**" not in strict[0][3] and strict[1][3] == "**30**"  # though bfloat16 is faster
+    (main,) = table_lines(text, "### Tiny in reduced precision", "What it gains")
+    assert main[1] == "ONNX Runtime 2.13.0, bfloat16 (CPU)" and main[3] == "**15**"
+    (line,) = table_lines(text, "What it gains")
+    assert line[1:4] == ["ONNX Runtime", "bfloat16", "15"]
+    assert [float(cell.split(" ")[0]) for cell in line[4:6]] == pytest.approx([0.5, 0.375], rel=0.05)
+    assert line[6:] == ["1.7e-02", "+2.3e-03", "1.4e-04", "98.4 %", "pass"]
+    assert "Rows of **reduced precision**" in text
+
+
+def test_a_run_in_float32_says_nothing_of_other_lanes(tmp_path, mixed):
+    assert "educed precision" not in page(tmp_path, mixed)
+
+
+def test_what_a_framework_costs_to_have_spans_its_models(tmp_path):
+    first, second = ([records.round_record("eager", n, model) for n in (1, 2)] for model in ("Tiny", "Big"))
+    for record in second:
+        record["cold_start_s"] *= 3
+        record["load_s"] = 4.0
+    verdicts = [records.verdict_record("eager", model=model) for model in ("Tiny", "Big")]
+    own = own_csv(tmp_path, first + second, verdicts, ("eager",), ("Tiny", "Big"))
+    command = {"Tiny": {}, "Big": {}}
+    text = render_report.render(tables.read([own], columns.OWN_STATUSES), [], command, TEMPLATE)
+    (line,) = table_lines(text, "## What it costs to have")
+    expected = ["900", "2.50", "0.20–4.00", "5.50–16.50", "4.00–12.00", "600"]  # noqa: RUF001
+    assert line == ["This machine", "PyTorch eager", *expected]
+
+
+def test_notes_about_frameworks_are_printed(tmp_path, mixed):
+    assert "\n- MAX: its licence is its own.\n" in page(
+        tmp_path, mixed, notes=["MAX: its licence\nis its own."]
+    )
+
+
+def test_attempts_to_reach_a_network_are_said(tmp_path):
+    rounds = good("eager", network_attempts=3) + good("compiled", offline=False, network_attempts=None)
+    verdicts = [records.verdict_record("eager"), records.verdict_record("compiled")]
+    text = page(tmp_path, own_csv(tmp_path, rounds, verdicts))
+    assert "- Caution: PyTorch eager tried 3 times to reach a network.\n" in text
+    assert dict(table_lines(text, "### This machine\n"))["Cut off from the network"] == "yes, no"
 
 
 def test_failures_have_reason_command_and_log(tmp_path, mixed):

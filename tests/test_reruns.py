@@ -9,7 +9,10 @@ from dataclasses import replace as changed
 
 import pytest
 from checkout import (
+    FRAMEWORKS,
+    LANES,
     MODELS,
+    REPORTS,
     ROWS,
     SUMMARY,
     append,
@@ -19,7 +22,7 @@ from checkout import (
     snapshot,
 )
 
-PYTORCH = [row for row in ROWS if row.startswith("pytorch")]
+STRICT = [row for row in ROWS if LANES[row] == "float32"]
 NEW_ROW = """\\1      onnxruntime-again:
         label: ONNX Runtime again
         lane: float32
@@ -36,9 +39,22 @@ def checkout(miniature):
     assert miniature.checkout.plan() == set()
 
 
-JAX = measuring(rows=["jax"]) | judging(rows=["jax"])
+def exports(model):
+    """The formats that the rows able to run ``model`` read."""
+    able = [FRAMEWORKS[row] for row in ROWS if model not in FRAMEWORKS[row]["unsupported"]]
+    return {entry["export"] for entry in able} - {None}
+
+
+JAX_ROWS = [row for row in ROWS if FRAMEWORKS[row]["env"] == "jax"]
+JAX = measuring(rows=JAX_ROWS) | judging(rows=JAX_ROWS)
 UNET = {"reference StableDiffusion", "export_onnx StableDiffusion"}
-UNET |= measuring(["StableDiffusion"], [*PYTORCH, "onnxruntime"]) | judging(["StableDiffusion"])
+UNET_ROWS = [
+    row
+    for row in ROWS
+    if FRAMEWORKS[row]["definitions"] == "torch"
+    or (FRAMEWORKS[row]["export"] == "onnx" and "StableDiffusion" not in FRAMEWORKS[row]["unsupported"])
+]
+UNET |= measuring(["StableDiffusion"], UNET_ROWS) | judging(["StableDiffusion"])
 
 
 CHANGES = [
@@ -48,13 +64,14 @@ CHANGES = [
     (
         "workflow/scripts/models/jax/whisper.py",
         append("# a comment\n"),
-        measuring(["Whisper-tiny"], ["jax"]) | judging(["Whisper-tiny"], ["jax"]),
+        measuring(["Whisper-tiny"], JAX_ROWS) | judging(["Whisper-tiny"], JAX_ROWS),
     ),
     ("workflow/scripts/models/torch/unet.py", append("# a comment\n"), UNET),
     ("workflow/scripts/validate.py", append("# a comment\n"), judging()),
-    ("config/config.yaml", replace(r"relative_l2: 1\.0e-4", "relative_l2: 2.0e-4"), judging()),
+    ("config/config.yaml", replace(r"relative_l2: 1\.0e-4", "relative_l2: 2.0e-4"), judging(rows=STRICT)),
     ("report/report.md.j2", append("A last word.\n"), {"report"}),
-    ("config/models/ResNet-50.yaml", append("      - Another caveat.\n"), {"report"}),
+    ("report/html/style.css", append("/* a comment */\n"), {"page"}),
+    ("config/models/ResNet-50.yaml", append("      - Another caveat.\n"), REPORTS),
     ("config/test.yaml", replace("timeout_s: 600", "timeout_s: 601"), set()),
     ("config/config.yaml", replace("memory_limit_mb: null", "memory_limit_mb: 9000"), set()),
     ("config/README.md", append("Another sentence.\n"), set()),
@@ -72,9 +89,10 @@ def test_a_change_runs_its_own_jobs_again(checkout, path, edit, jobs):
 def test_a_new_row_runs_its_own_cells(checkout):
     last = replace(r"(      onnxruntime:\n.*\n.*\n.*\n)", NEW_ROW)
     rows = ["onnxruntime-again"]
+    asked = replace(r"    - onnxruntime\n", f"    - onnxruntime\n    - {rows[0]}\n")
     with checkout.edited("config/frameworks.yaml", last):
         assert checkout.plan() == set()  # it is in the catalogue, but no run asks for it
-        with checkout.edited("config/config.yaml", replace(r"(  rows: \[.*)\]", rf"\1, {rows[0]}]")):
+        with checkout.edited("config/test.yaml", asked):
             assert checkout.plan() == measuring(rows=rows) | judging(rows=rows)
 
 
@@ -82,7 +100,7 @@ def test_a_published_table_changes_the_report(checkout):
     published = checkout.root / "report/published"
     (published / "zzz.csv").write_bytes((published / "apple-m3.csv").read_bytes())
     try:
-        assert checkout.plan() == {"report"}
+        assert checkout.plan() == REPORTS
     finally:
         (published / "zzz.csv").unlink()
 
@@ -106,17 +124,20 @@ def test_a_new_version_measures_its_framework_alone(checkout):
         assert upgraded.plan() == set()
     after = snapshot(results)
     written = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    own = {path for path in after if "/jax/" in f"/{path}" and not path.startswith("exports/")}
+    own = {path for path in after if any(f"/{row}/" in f"/{path}" for row in JAX_ROWS)}
+    own = {path for path in own if not path.startswith("exports/")}
     own = {path for path in own if not path.startswith("logs/export")}
     assert {path for path in written if "/cache/" not in path} == {
         *(path for path in own if "/cache/" not in path),
-        *(f"logs/validate/local/{model}/jax.log" for model in MODELS),
-        *(f"validation/local/{model}/jax.json" for model in MODELS),
+        *(f"logs/validate/local/{model}/{row}.log" for model in MODELS for row in JAX_ROWS),
+        *(f"validation/local/{model}/{row}.json" for model in MODELS for row in JAX_ROWS),
         *("platforms/local.csv", "report.md", "logs/platform/local.log", "logs/report.log"),
+        *("report.html", "report.json", "logs/page.log", "figures/.snakemake_timestamp"),
+        *(f"figures/{model}.svg" for model in MODELS),
     }
     rows = upgraded.table()
     assert [row["status"] for row in rows] == [row["status"] for row in checkout.table()]
-    assert {'"opt-einsum": "3.3.0"' in row["packages"] for row in rows if row["row"] == "jax"} == {True}
+    assert {'"opt-einsum": "3.3.0"' in row["packages"] for row in rows if row["row"] in JAX_ROWS} == {True}
     assert "opt-einsum 3.3.0" in upgraded.report()
     assert "opt-einsum 3.3.0" not in checkout.report()
 
@@ -124,7 +145,8 @@ def test_a_new_version_measures_its_framework_alone(checkout):
 def test_everything_follows_from_the_weights(checkout):
     """The other end of the scale, so that an empty plan is known to mean something."""
     with checkout.edited("config/models/ResNet-50.yaml", replace(r"seed: \d+", "seed: 1234")):
-        jobs = {f"{rule} ResNet-50" for rule in ("weights", "reference", "export_onnx", "export_jax")}
+        made = ("weights", "reference", *(f"export_{format}" for format in exports("ResNet-50")))
+        jobs = {f"{rule} ResNet-50" for rule in made}
         assert checkout.plan() == jobs | measuring(["ResNet-50"]) | judging(["ResNet-50"])
 
 
@@ -132,4 +154,5 @@ def test_forcing_one_round_measures_one_cell(checkout):
     """What the report's command to try again relies on."""
     path = "results/benchmarks/local/ResNet-50/jax/round-1.json"
     wanted = measuring(["ResNet-50"], ["jax"]) | judging(["ResNet-50"], ["jax"])
-    assert checkout.plan("--forcerun", path, "--", "results/report.md") == wanted >= SUMMARY
+    targets = ("results/report.md", "results/report.html")
+    assert checkout.plan("--forcerun", path, "--", *targets) == wanted >= SUMMARY

@@ -13,6 +13,7 @@ rule benchmark:
         config="results/models/{model}/config.json",
         inputs="results/models/{model}/inputs.safetensors",
         export=exported,
+        decode_export=exported_decode,
     output:
         result="results/benchmarks/{platform}/{model}/{row}/round-1.json",
         outputs="results/benchmarks/{platform}/{model}/{row}/round-1.safetensors",
@@ -24,12 +25,13 @@ rule benchmark:
     priority: measuring_priority
     conda:
         framework_env
-    threads: MEASURING_CORES
+    threads: measuring_cores
     resources:
-        mem_mb=16000,
-        runtime=60,
+        **asked_of_slurm(),
+        mem_mb=measuring_memory,
+        runtime=measuring_minutes,
         timeout_s=PROTOCOL["timeout_s"],
-        memory_limit_mb=PROTOCOL["memory_limit_mb"] or 0,
+        memory_limit_mb=memory_limit,
     params:
         row=row_arguments,
         round=round_number,
@@ -37,8 +39,8 @@ rule benchmark:
         export=export_arguments,
         cache=cache_directory,
         order=order,
-        protocol=protocol_json(),
-        threads=THREADS,
+        protocol=protocol,
+        threads=measuring_threads,
     message:
         "{wildcards.model} in {wildcards.row} on {wildcards.platform}: round {params.round}"
         f" of {ROUNDS[-1]}"
@@ -60,6 +62,7 @@ use rule benchmark as benchmark_repeat with:
         config="results/models/{model}/config.json",
         inputs="results/models/{model}/inputs.safetensors",
         export=exported,
+        decode_export=exported_decode,
         first="results/benchmarks/{platform}/{model}/{row}/round-1.json",
         cache="results/benchmarks/{platform}/{model}/{row}/cache",
     output:
@@ -75,5 +78,5 @@ use rule benchmark as benchmark_repeat with:
         export=export_arguments,
         cache=cache_directory,
         order=order,
-        protocol=protocol_json(),
-        threads=THREADS,
+        protocol=protocol,
+        threads=measuring_threads,

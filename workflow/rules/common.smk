@@ -9,13 +9,14 @@ from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from arena import imports, machine
-from arena.config import ConfigError, resolve
+from arena import files, flops, imports, machine, packages, source
+from arena.config import ConfigError, float32_row, resolve
 
 try:
     CONFIG = resolve(config, ROOT)
@@ -38,6 +39,11 @@ MEASURING_CORES = CORES if PROTOCOL["exclusive"] else THREADS
 # Priority of whatever is not a measurement, above that of any measurement: what is ready early would
 # otherwise be measured out of turn.
 PREPARATION = 10**12
+# Without environments (profiles/host) every rule uses the Python that runs Snakemake.
+HOST = DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method
+if HOST:
+    # Its name is not `python` everywhere; a function of the shell's is found first. Snakemake reads the braces.
+    shell.prefix(f'python() {{{{ {shlex.quote(sys.executable)} "$@"; }}}}; ')
 
 
 wildcard_constraints:
@@ -84,8 +90,65 @@ def as_json(value):
 
 
 def weights_config(wildcards):
+    model = MODELS[wildcards.model]
     keys = ("definition", "weights", "seed", "architecture")
-    return as_json({key: MODELS[wildcards.model][key] for key in keys})
+    known = {key: model[key] for key in keys}
+    if model["weights"] != "seeded":
+        known["source"] = {"tensors": model["source"]["tensors"]}
+    return as_json(known)
+
+
+def download_config(wildcards):
+    """What is downloaded; where the files then go, and under which names of tensors, is not its business."""
+    keys = ("repository", "revision", "files")
+    return as_json({key: MODELS[wildcards.model]["source"][key] for key in keys})
+
+
+def weights_asked(wildcards):
+    return MODELS[wildcards.model]["weights"]
+
+
+def weights_script(wildcards):
+    seeded = weights_asked(wildcards) == "seeded"
+    return script("seed_weights.py" if seeded else "convert_checkpoint.py")
+
+
+def weights_modules(wildcards):
+    name = Path(weights_script(wildcards)).name
+    kinds = ["spec"] if name == "seed_weights.py" else ["spec", "checkpoint"]
+    return model_modules(name, kinds=kinds)(wildcards)
+
+
+def checkpoint_files(wildcards):
+    """What the weights are made from: nothing but a seed, a download, or files of the user's."""
+    asked = weights_asked(wildcards)
+    if asked == "path":
+        directory = ROOT / MODELS[wildcards.model]["source"]["path"]
+        found = [*directory.glob("*.json"), *directory.glob("*.safetensors")]
+        return sorted(map(here, found))
+    if asked == "seeded":
+        return []
+    directory = f"results/models/{wildcards.model}/checkpoint"
+    return [directory, f"{directory}.json"]
+
+
+def checkpoint_arguments(wildcards, input):
+    asked = weights_asked(wildcards)
+    if asked == "path":
+        return ["--checkpoint", ROOT / MODELS[wildcards.model]["source"]["path"]]
+    if asked == "seeded":
+        return []
+    return ["--checkpoint", input.checkpoint[0], "--record", input.checkpoint[1]]
+
+
+def weights_in_words():
+    """A line a model: where its weights come from, as an earlier run decided or as this one will."""
+    lines = []
+    for model in RUN["models"]:
+        record = Path(f"results/models/{model}/source.json")
+        recorded = files.read_json(record) if record.exists() else None
+        lines.append(f"Weights of {model}: {source.planned(MODELS[model], recorded)}")
+    return lines
 
 
 def workload_config(wildcards):
@@ -110,6 +173,14 @@ def model_modules(*scripts, kinds):
     return of_model
 
 
+def decode_tokens(wildcards):
+    """How many tokens the model generates; 0 if it does not, or if nobody asks."""
+    asked = "decode" in PROTOCOL["tasks"]
+    return (
+        MODELS[wildcards.model]["workload"].get("decode", {}).get("tokens", 0) * asked
+    )
+
+
 # What a measuring job is told of its row.
 
 
@@ -118,7 +189,8 @@ def framework(wildcards):
 
 
 def framework_env(wildcards):
-    return env(framework(wildcards)["env"])
+    row, platform = framework(wildcards), PLATFORMS[wildcards.platform]
+    return env(row["envs"].get(platform["accelerator"], row["env"]))
 
 
 def measuring_modules(wildcards):
@@ -139,13 +211,45 @@ def adapter(row):
     return ROOT / name if name.endswith(".py") else SCRIPTS / "adapters" / f"{name}.py"
 
 
-EXPORTS = {"onnx": "model.onnx", "jax": "params.safetensors"}
+def unsupported(wildcards):
+    """Why this row does not run the model, {code, why}; None if it does."""
+    row = framework(wildcards)
+    if HOST and not packages.installed(row["distribution"]):
+        return {"code": "not-installed", "why": "not installed here"}
+    return row["unsupported"].get(wildcards.model)
+
+
+EXPORTS = {
+    "onnx": "model.onnx",
+    "jax": "params.safetensors",
+    "gguf": "model-{lane}.gguf",
+    "openvino": "model-{lane}.xml",
+    "ctranslate2": "model.bin",
+}
 
 
 def exported(wildcards):
     """The export that this row's framework reads, if it reads one."""
-    kind = framework(wildcards)["export"]
-    return f"results/exports/{wildcards.model}/{kind}/{EXPORTS[kind]}" if kind else []
+    row = framework(wildcards)
+    kind = row["export"]
+    if not kind or unsupported(wildcards):
+        return []
+    name = EXPORTS[kind].format(lane=row["lane"])
+    return f"results/exports/{wildcards.model}/{kind}/{name}"
+
+
+# The formats that have a second file for task decode; the others generate from the first.
+DECODE_EXPORTS = {"onnx": "decode.onnx", "openvino": "decode-{lane}.xml"}
+
+
+def exported_decode(wildcards):
+    """The export from which this row's framework generates, if that is a file of its own."""
+    row = framework(wildcards)
+    kind, name = row["export"], DECODE_EXPORTS.get(row["export"])
+    if not name or unsupported(wildcards) or not decode_tokens(wildcards):
+        return []
+    name = name.format(lane=row["lane"])
+    return f"results/exports/{wildcards.model}/{kind}/{name}"
 
 
 def row_arguments(wildcards):
@@ -163,10 +267,12 @@ def row_arguments(wildcards):
         "definition": definition(wildcards),
         "loss": loss(wildcards),
     }
-    unsupported = row["unsupported"].get(wildcards.model)
-    if unsupported:
-        arguments["unsupported"] = as_json(unsupported)
-    return [word for name, value in arguments.items() for word in (f"--{name}", value)]
+    if tokens := decode_tokens(wildcards):
+        arguments["decode-tokens"] = tokens
+    if reason := unsupported(wildcards):
+        arguments["unsupported"] = as_json(reason)
+    words = [word for name, value in arguments.items() for word in (f"--{name}", value)]
+    return words + (["--libraries", *row["libraries"]] if row["libraries"] else [])
 
 
 def round_arguments(wildcards, input, output):
@@ -181,7 +287,10 @@ def cache_directory(wildcards):
 
 
 def export_arguments(wildcards, input):
-    return ["--export", input.export] if input.export else []
+    arguments = ["--export", input.export] if input.export else []
+    return arguments + (
+        ["--decode-export", input.decode_export] if input.decode_export else []
+    )
 
 
 def order_key(wildcards):
@@ -203,15 +312,40 @@ def measuring_priority(wildcards):
     return (10_000 - round_number(wildcards)) * 2**24 + order_key(wildcards)
 
 
-def protocol_json():
+def protocol(wildcards):
     """The part of the protocol that changes what is measured; limits travel as resources, rounds as jobs."""
+    keys = ["warmup", "sampling", "exclusive", "offline"]
+    if PLATFORMS[wildcards.platform]["accelerator"] == "cuda":
+        keys.append("energy_seconds")
+    tasks = [
+        task
+        for task in PROTOCOL["tasks"]
+        if task != "decode" or decode_tokens(wildcards)
+    ]
+    told = {"tasks": tasks} | {key: PROTOCOL[key] for key in keys}
+    cluster = PLATFORMS[wildcards.platform].get("cluster")
+    if cluster:
+        told["node"] = "exclusive" if cluster["exclusive"] else "shared"
+    return as_json(told)
+
+
+def gate(wildcards):
+    """The lane's tolerances and its close factor."""
+    tolerances = dict(CONFIG["gate"][framework(wildcards)["lane"]])
+    factor = tolerances.pop("close_factor")
+    return ["--tolerances", as_json(tolerances), "--close-factor", factor]
+
+
+def float32_rows():
+    """With which row each row of reduced precision is compared, as far as that one is run."""
+    found = {row: float32_row(CONFIG["frameworks"], row) for row in RUN["rows"]}
     return as_json(
-        {key: PROTOCOL[key] for key in ("tasks", "warmup", "sampling", "exclusive")}
+        {
+            row: other
+            for row, other in found.items()
+            if other != row and other in RUN["rows"]
+        }
     )
-
-
-def tolerances(wildcards):
-    return as_json(CONFIG["gate"][framework(wildcards)["lane"]])
 
 
 def cells(pattern):
@@ -229,6 +363,17 @@ def cells(pattern):
     return of_platform
 
 
+def of_every_platform(pattern):
+    """``pattern`` for every cell of every platform, and every round where it names one."""
+    return expand(
+        pattern,
+        platform=PLATFORMS,
+        model=RUN["models"],
+        row=RUN["rows"],
+        n=ROUNDS,
+    )
+
+
 def rounds(pattern):
     """Input function: ``pattern`` for every round of the cell."""
 
@@ -243,9 +388,13 @@ def command_line():
     settings, deployment = workflow.config_settings, workflow.deployment_settings
     # Other cores might mean other threads, with which every cell would be measured again.
     words = ["snakemake", "--cores", THREADS]
+    if asked_of_slurm():
+        words = ["snakemake", "--profile", here(ROOT / "profiles" / "slurm")]
     away = Path.cwd() != ROOT
     if away:
         words += ["--snakefile", ROOT / "Snakefile", "--directory", Path.cwd()]
+    if HOST:
+        words += ["--workflow-profile", here(ROOT / "profiles" / "host")]
     if deployment.conda_prefix:
         words += ["--conda-prefix", deployment.conda_prefix]
     if settings.configfiles:
@@ -254,6 +403,22 @@ def command_line():
     if settings.config_args:
         words += ["--config", *settings.config_args]
     return shlex.join(map(str, words))
+
+
+def work():
+    """How much each model computes, and of which one it is a variant."""
+    found = {}
+    for model in RUN["models"]:
+        entry = MODELS[model]
+        inputs = entry["workload"]["inference"]
+        shapes = {name: fill["shape"] for name, fill in inputs.items()}
+        found[model] = {
+            "scale_of": entry["scale_of"],
+            "forward_flops": flops.forward(
+                entry["definition"], entry["architecture"], shapes
+            ),
+        }
+    return as_json(found)
 
 
 def platform_label(wildcards):
@@ -266,6 +431,9 @@ def captions():
     found = {
         model: {key: MODELS[model][key] for key in keys} for model in RUN["models"]
     }
+    for model, caption in found.items():
+        if MODELS[model]["weights"] in ("hub", "auto"):
+            caption["expected_loss"] = MODELS[model]["source"]["loss"]
     if not PROTOCOL["exclusive"]:
         for caption in found.values():
             caption["caveats"] = [
@@ -273,6 +441,15 @@ def captions():
                 "This run's cells were measured beside one another.",
             ]
     return as_json(found)
+
+
+def notes():
+    """What the report says of the frameworks that are run."""
+    run = dict.fromkeys(FRAMEWORKS[row]["id"] for row in RUN["rows"])
+    known = [(CONFIG["frameworks"][name], name) for name in run]
+    return [
+        f"{entry['name']}: {text}" for entry, name in known for text in entry["caveats"]
+    ]
 
 
 def published():

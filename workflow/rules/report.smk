@@ -1,4 +1,4 @@
-"""One CSV a platform, then the report of all platforms: results/platforms/, results/report.md."""
+"""One CSV a platform, then the reports of all platforms: results/platforms/, results/report.md and .html."""
 
 
 rule platform:
@@ -9,7 +9,12 @@ rule platform:
         validations=cells("results/validation/{platform}/{model}/{row}.json"),
         sources=expand("results/models/{model}/source.json", model=RUN["models"]),
     output:
-        table="results/platforms/{platform}.csv",
+        table=report(
+            "results/platforms/{platform}.csv",
+            caption="../../report/snakemake/table.rst",
+            category="Tables",
+            labels={"machine": "{platform}"},
+        ),
     log:
         "results/logs/platform/{platform}.log",
     conda:
@@ -24,13 +29,41 @@ rule platform:
         models=RUN["models"],
         rows=RUN["rows"],
         retry=command_line(),
+        float32_rows=float32_rows(),
+        work=work(),
     message:
         "{wildcards.platform}: merge the cells into one table"
     shell:
         "python {input.script:q} --platform {wildcards.platform:q} --label {params.label:q}"
         " --baseline {params.baseline:q} --models {params.models:q} --rows {params.rows:q}"
-        " --retry {params.retry:q} --rounds {input.rounds:q} --validations {input.validations:q} --sources {input.sources:q}"
+        " --retry {params.retry:q} --float32-rows {params.float32_rows:q} --work {params.work:q} --rounds {input.rounds:q} --validations {input.validations:q} --sources {input.sources:q}"
         " --out {output.table:q} 2> {log:q}"
+
+
+# Not among the default targets: it is for those who publish a table.
+rule provenance:
+    input:
+        script=script("provenance.py"),
+        modules=modules("provenance.py"),
+        table="results/platforms/{platform}.csv",
+        rounds=cells("results/benchmarks/{platform}/{model}/{row}/round-{n}.json"),
+    output:
+        facts="results/platforms/{platform}.json",
+    log:
+        "results/logs/provenance/{platform}.log",
+    conda:
+        env("report")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        command=command_line(),
+    message:
+        "{wildcards.platform}: say how its figures came about"
+    shell:
+        "python {input.script:q} --table {input.table:q} --rounds {input.rounds:q}"
+        " --command {params.command:q} --out {output.facts:q} 2> {log:q}"
 
 
 rule report:
@@ -52,8 +85,60 @@ rule report:
         runtime=20,
     params:
         captions=captions(),
+        notes=notes(),
     message:
         "Write the report"
     shell:
         "python {input.script:q} --platforms {input.platforms:q} --published {input.published:q}"
-        " --template {input.template:q} --captions {params.captions:q} --out {output.markdown:q} 2> {log:q}"
+        " --template {input.template:q} --captions {params.captions:q} --notes {params.notes:q}"
+        " --out {output.markdown:q} 2> {log:q}"
+
+
+rule page:
+    input:
+        script=script("render_html.py"),
+        modules=modules("render_html.py"),
+        template=here(ROOT / "report" / "report.html.j2"),
+        assets=[here(path) for path in sorted((ROOT / "report" / "html").iterdir())],
+        platforms=expand("results/platforms/{platform}.csv", platform=PLATFORMS),
+        published=published(),
+        rounds=of_every_platform(
+            "results/benchmarks/{platform}/{model}/{row}/round-{n}.json"
+        ),
+        validations=of_every_platform(
+            "results/validation/{platform}/{model}/{row}.json"
+        ),
+    output:
+        page=report(
+            "results/report.html",
+            caption="../../report/snakemake/page.rst",
+            category="Report",
+            labels={"page": "every model and machine"},
+        ),
+        # Kept until it is written anew: the next report says what changed since this one.
+        data=update("results/report.json"),
+        figures=report(
+            directory("results/figures"),
+            patterns=["{model}.svg"],
+            caption="../../report/snakemake/figure.rst",
+            category="Figures",
+            labels={"model": "{model}"},
+        ),
+    log:
+        "results/logs/page.log",
+    conda:
+        env("report")
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=20,
+    params:
+        captions=captions(),
+        retry=command_line(),
+    message:
+        "Write the report as a page"
+    shell:
+        "python {input.script:q} --platforms {input.platforms:q} --published {input.published:q}"
+        " --rounds {input.rounds:q} --validations {input.validations:q} --retry {params.retry:q}"
+        " --template {input.template:q} --captions {params.captions:q} --html {output.page:q}"
+        " --json {output.data:q} --figures {output.figures:q} 2> {log:q}"

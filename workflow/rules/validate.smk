@@ -26,13 +26,12 @@ rule validate:
         runtime=20,
     params:
         loss=loss,
-        tolerances=tolerances,
-        close_factor=CONFIG["gate"]["close_factor"],
+        gate=gate,
     message:
         "{wildcards.model} in {wildcards.row} on {wildcards.platform}: check against the reference"
     shell:
         "python {input.script:q} --rounds {input.rounds:q} --outputs {input.outputs:q}"
         " --gradients {input.gradients:q} --inputs {input.inputs:q} --reference {input.reference:q}"
         " --reference-gradients {input.reference_gradients:q} --reference-json {input.reference_facts:q}"
-        " --loss {params.loss:q} --tolerances {params.tolerances:q} --close-factor {params.close_factor}"
+        " --loss {params.loss:q} {params.gate:q}"
         " --out {output.verdict:q} 2> {log:q}"

@@ -13,13 +13,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
-from arena import files, machine, packages, supervisor, tensors
+from arena import files, gpu, machine, node, nvml, packages, supervisor, tensors
 
 SCHEMA = 1
 STAGE = ".measuring-"  # directories, beside the result, in which a process leaves what it measured
@@ -45,6 +47,8 @@ def arguments() -> argparse.Namespace:
         "--environment", type=json.loads, default={}, help="variables, JSON; {threads}, {cache}"
     )
     cell.add_argument("--distribution", required=True, help="installed package: version and footprint")
+    cell.add_argument("--libraries", nargs="*", default=[], help="packages that count to the footprint too")
+    cell.add_argument("--decode-tokens", type=int, default=0, help="how many tokens task decode generates")
     cell.add_argument("--unsupported", type=json.loads, help="JSON {code, why}: record this, run nothing")
     protocol = parser.add_argument_group("the protocol")
     protocol.add_argument("--round", type=int, required=True)
@@ -57,6 +61,7 @@ def arguments() -> argparse.Namespace:
     for name in ("weights", "config", "inputs"):
         inputs.add_argument(f"--{name}", type=Path, required=True)
     inputs.add_argument("--export", type=Path, help="what the export step wrote for this framework")
+    inputs.add_argument("--decode-export", type=Path, help="the same for task decode, if it has its own")
     inputs.add_argument("--first-round", type=Path, help="round 1's result; its cache is used warm")
     outputs = parser.add_argument_group("files out")
     outputs.add_argument("--cache", type=Path, required=True, help="compiler caches; emptied in round 1")
@@ -89,8 +94,28 @@ def main() -> None:
                 "reason": {"code": "skipped", "detail": "round 1 did not end well"},
             }
         else:
-            measured = supervise(args, stage)
+            measured = supervise_on_node(args, stage)
         store(args, stage, {"started": started.isoformat(timespec="seconds")} | measured)
+
+
+def supervise_on_node(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
+    """``supervise``; on a cluster, within the job's own cores, alone where the protocol wants it, and with
+    what the node was like.
+    """
+    use = args.protocol.get("node")
+    if use is None:
+        return supervise(args, stage)
+    args.threads = machine.usable_threads(args.threads)
+    with node.alone(use == "shared" and args.protocol["exclusive"]) as waited:
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        begin, before = time.monotonic(), node.other_jobs()
+        measured = supervise(args, stage)
+        others = {"before": before, "after": node.other_jobs()}
+        span = [begin, time.monotonic()]
+    met = {"use": use, "waited_s": waited, "monotonic_s": span, "other_jobs": others}
+    card = nvml.open_gpu() if args.accelerator == "cuda" else None
+    met |= {"allocation": node.allocation(), "gpu": card.facts() if card else None}
+    return measured | {"started": started, "node": met}
 
 
 def supervise(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
@@ -99,19 +124,26 @@ def supervise(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
     if cold:
         shutil.rmtree(args.cache, ignore_errors=True)
     args.cache.mkdir(parents=True, exist_ok=True)
-    job = job_description(args, stage)
+    isolated = supervisor.isolation() if args.protocol.get("offline", True) else []
+    job = job_description(args, stage) | {"offline": bool(isolated)}
     files.write_json(stage / "job.json", job)
     if args.keep_job:
         files.write_json(args.keep_job, job)
 
-    command = [sys.executable, str(Path(__file__).with_name("measure.py")), "--job", str(stage / "job.json")]
+    measure = str(Path(__file__).with_name("measure.py"))
+    command = [*isolated, sys.executable, measure, "--job", str(stage / "job.json")]
+    card = nvml.open_gpu() if args.accelerator == "cuda" else None
     before = machine.conditions()
-    with open(args.log, "wb") as log:
+    with open(args.log, "wb") as log, gpu.Watch(card) if card else nullcontext() as watch:
         ending = supervisor.run(
             command, child_environment(args), log, args.timeout, memory_limit(args.memory_limit)
         )
     after = machine.conditions()
+    seen = watch.summary(ending.pid) if watch else None
     measured = judge(ending, stage)
+    if args.accelerator == "cuda":
+        measured = refuse_wrong_device(measured, args, seen)
+    first_output = measured.pop("first_output_monotonic_s", None)
     if measured["status"] == "failed" or any(
         task["status"] == "failed" for task in measured["tasks"].values()
     ):
@@ -119,9 +151,30 @@ def supervise(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
     return measured | {
         "duration_s": ending.seconds,
         "cold": cold,
+        "cold_start_s": None if first_output is None else first_output - ending.spawned,
+        "offline": bool(isolated),
         "command": [arg if arg != str(stage / "job.json") else "JOB.json" for arg in command],
-        "conditions": {"before": before, "after": after, "disturbance": machine.disturbance(before, after)},
+        "conditions": {
+            "before": before,
+            "during": {"gpu": seen},
+            "after": after,
+            "disturbance": machine.disturbance(before, after),
+        },
     }
+
+
+def refuse_wrong_device(
+    measured: dict[str, Any], args: argparse.Namespace, seen: dict[str, Any] | None
+) -> dict[str, Any]:
+    """``measured``, as failed if nothing shows that the GPU which the platform names computed it."""
+    if measured["status"] != "ok":
+        return measured
+    own = measured["memory"].get("device_inference_peak_bytes")
+    seen = seen or {"process_bytes": None, "rise_bytes": None}
+    why = gpu.wrong_device(args.weights.stat().st_size, args.lane, own, seen)
+    if why is None:
+        return measured
+    return measured | {"status": "failed", "tasks": {}, "reason": {"code": "wrong-device", "detail": why}}
 
 
 def job_description(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
@@ -131,6 +184,8 @@ def job_description(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
         "config": str(args.config.resolve()),
         "inputs": str(args.inputs.resolve()),
         "export": str(args.export.resolve()) if args.export else None,
+        "decode_export": str(args.decode_export.resolve()) if args.decode_export else None,
+        "decode_tokens": args.decode_tokens,
         "cache": str(args.cache.resolve()),
         "result": str(stage.resolve() / "result.json"),
         "outputs": str(stage.resolve() / "outputs.safetensors"),
@@ -159,7 +214,8 @@ def child_environment(args: argparse.Namespace) -> dict[str, str]:
         directory.mkdir(parents=True, exist_ok=True)
     own = {name: value.format(threads=args.threads, cache=cache) for name, value in args.environment.items()}
     threads = dict.fromkeys(THREAD_VARIABLES, str(args.threads))
-    return os.environ | threads | {name: str(path) for name, path in caches.items()} | own
+    order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # as NVML counts, so that both mean the same card
+    return os.environ | threads | order | {name: str(path) for name, path in caches.items()} | own
 
 
 def memory_limit(megabytes: int) -> int:
@@ -215,8 +271,14 @@ def store(args: argparse.Namespace, stage: Path, measured: dict[str, Any]) -> No
     identity = {
         name: getattr(args, name) for name in ("platform", "model", "row", "framework", "label", "lane")
     }
-    absent = {"duration_s": 0.0, "tasks": {}, "cold": args.first_round is None, "log_tail": None}
-    installed = installation(args.distribution)
+    absent = {
+        "duration_s": 0.0,
+        "asked": args.protocol["tasks"],
+        "tasks": {},
+        "cold": args.first_round is None,
+    }
+    absent |= dict.fromkeys(("cold_start_s", "offline", "network_attempts", "log_tail"))
+    installed = installation(args.distribution, args.libraries)
     files.write_json(
         args.result,
         {"schema": SCHEMA, **identity, "round": args.round}
@@ -237,13 +299,14 @@ def store(args: argparse.Namespace, stage: Path, measured: dict[str, Any]) -> No
     print(f"{args.model} / {args.label} / round {args.round}: {words}", file=sys.stderr)
 
 
-def installation(distribution: str) -> dict[str, Any]:
+def installation(distribution: str, libraries: list[str]) -> dict[str, Any]:
     """Version, package list and footprint of the framework in this environment."""
     try:
+        found = packages.closure(distribution, *libraries)
         return {
-            "version": metadata.version(distribution),
-            "packages": packages.versions(distribution),
-            "footprint_bytes": packages.footprint_bytes(distribution),
+            "version": metadata.version(packages.bare(distribution)),
+            "packages": packages.versions(found),
+            "footprint_bytes": packages.footprint_bytes(found),
         }
     except metadata.PackageNotFoundError:
         return {"version": None, "packages": {}, "footprint_bytes": None}

@@ -6,6 +6,7 @@ The columns are described in docs/platform-csv.md.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -26,6 +27,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--validations", nargs="+", type=Path, required=True, help="verdict of every cell")
     parser.add_argument("--sources", nargs="+", type=Path, required=True, help="every MODEL/source.json")
     parser.add_argument("--retry", required=True, help="the run's command line, to repeat a failed cell")
+    parser.add_argument(
+        "--float32-rows", type=json.loads, default={}, help="JSON {row: its framework's float32 row}"
+    )
+    parser.add_argument(
+        "--work", type=json.loads, default={}, help="JSON {model: {scale_of, forward_flops}}; null: not known"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="the platform CSV")
     return parser.parse_args()
@@ -36,7 +43,9 @@ def main() -> None:
     try:
         cells = rounds.cells(args.rounds, args.validations, args.platform, args.models, args.rows)
         weights = rounds.weights(args.sources, args.models)
-        table = rows.rows(cells, args.label, args.baseline, weights, args.seed, args.retry)
+        table = rows.rows(
+            cells, args.label, args.baseline, weights, args.seed, args.retry, args.float32_rows, args.work
+        )
     except (OSError, ValueError) as error:
         sys.exit(f"collect_platform.py: {error}")
     # Objects, because a column of integers with a gap would turn into floats.

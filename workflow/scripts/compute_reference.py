@@ -1,6 +1,7 @@
 """Compute what every framework is held to: outputs, loss and gradients in float64 on the CPU.
 
-Beside it stands the noise floor: how far plain float32 PyTorch, run eagerly, is from that reference.
+Of a model that generates also the greedy continuation of its prompt. Beside it stands the noise floor: how
+far plain float32 PyTorch, run eagerly, is from that reference.
 """
 
 from __future__ import annotations
@@ -16,8 +17,21 @@ from typing import Any
 import numpy as np
 import torch
 from arena import files, gate, tensors
-from models.torch import losses
+from models.torch import generation, losses
 from models.torch.loading import arguments, load
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A greedy continuation and the logits from which each of its tokens was chosen."""
+
+    tokens: np.ndarray  # (tokens,) int64
+    logits: np.ndarray  # (tokens, vocabulary)
+
+    def margins(self) -> np.ndarray:
+        """The lead of the highest logit over the second at each step, (tokens,)."""
+        second, first = np.partition(self.logits, -2, axis=1)[:, -2:].T
+        return first - second
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,7 @@ class Results:
     latency: np.ndarray
     loss: float
     gradients: dict[str, np.ndarray]
+    generated: Generated | None = None
 
 
 def run(
@@ -36,21 +51,53 @@ def run(
     inputs: Mapping[str, np.ndarray],
     loss_kind: str,
     dtype: torch.dtype,
+    continuation: int | np.ndarray | None = None,
 ) -> Results:
     """Both forward passes, the loss and the gradient of every trainable weight, in ``dtype`` on the CPU.
 
-    ``inputs`` holds ``inference.{name}``, ``latency.{name}`` and ``target``.
+    ``inputs`` holds ``inference.{name}``, ``latency.{name}`` and ``target``; ``decode.input_ids`` too, if a
+    ``continuation`` is asked for: how many tokens to generate, or the tokens whose logits are wanted.
     """
     started = time.perf_counter()
     module = load(config["definition"], config, weights, dtype).eval()
     with torch.no_grad():
         latency = module(**arguments(tensors.select(inputs, "latency."), dtype))
+    generated = None
+    if continuation is not None:
+        prompt = arguments(tensors.select(inputs, "decode."), dtype)["input_ids"]
+        generated = generate(module, prompt, continuation)
     inference = module(**arguments(tensors.select(inputs, "inference."), dtype))
     loss = losses.loss(loss_kind, inference, arguments({"target": inputs["target"]}, dtype)["target"])
     loss.backward()
     gradients = {name: parameter.grad.numpy() for name, parameter in module.named_parameters()}
     log(f"{dtype}: loss {loss.item():.6f}, {time.perf_counter() - started:.1f} s")
-    return Results(inference.detach().numpy(), latency.numpy(), loss.item(), gradients)
+    return Results(inference.detach().numpy(), latency.numpy(), loss.item(), gradients, generated)
+
+
+def generate(module: torch.nn.Module, prompt: torch.Tensor, continuation: int | np.ndarray) -> Generated:
+    """The greedy continuation of ``prompt`` (1, time) int64, or the logits of the one given.
+
+    The logits are those of one pass over the whole text, without a key-value cache. Raises ArithmeticError
+    if the tokens that were generated with a cache are not the highest of them.
+    """
+    if isinstance(continuation, int):
+        tokens = generation.greedy(module, prompt, continuation)[0].numpy()
+    else:
+        tokens = continuation
+    text = torch.cat((prompt, torch.tensor(tokens[None, :-1])), dim=1)
+    with torch.no_grad():
+        logits = module(text)[0, prompt.shape[1] - 1 :].numpy()
+    if isinstance(continuation, int) and not np.array_equal(logits.argmax(axis=1), tokens):
+        step = int(np.flatnonzero(logits.argmax(axis=1) != tokens)[0])
+        raise ArithmeticError(f"step {step}: the key-value cache leads to another token than the whole text")
+    return Generated(tokens, logits)
+
+
+def decode_noise(single: Generated, double: Generated) -> dict[str, Any]:
+    """The gate's figures for float32's logits on float64's continuation, and what counts as a tie there."""
+    figures = gate.compare_output(single.logits, double.logits, "cross_entropy", None)
+    largest = float(np.abs(double.logits).max())
+    return {**figures, "tie_margin": gate.tie_margin(figures["max_abs_error"], largest)}
 
 
 def noise(single: Results, double: Results, gradients: dict, norms: dict, loss_kind: str) -> dict[str, Any]:
@@ -61,11 +108,14 @@ def noise(single: Results, double: Results, gradients: dict, norms: dict, loss_k
     loss_error = gate.relative_error(single.loss, double.loss)
     inference = gate.compare_output(single.inference, double.inference, loss_kind, None)
     training = gate.compare_gradients(single.gradients, gradients, norms)
-    return {
+    figures = {
         "inference": {**inference, "loss_error": loss_error},
         "latency": gate.compare_output(single.latency, double.latency, loss_kind, None),
         "training": {**training, "loss_error": loss_error},
     }
+    if double.generated:
+        figures["decode"] = decode_noise(single.generated, double.generated)
+    return figures
 
 
 def log(message: str) -> None:
@@ -79,6 +129,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--config", required=True, help="read: config.json")
     parser.add_argument("--inputs", required=True, help="read: inputs.safetensors")
     parser.add_argument("--loss", required=True, choices=["cross_entropy", "mse"])
+    parser.add_argument(
+        "--decode-tokens", type=int, default=0, help="to generate after decode.input_ids (default: none)"
+    )
     parser.add_argument("--threads", required=True, type=int, help="of PyTorch's thread pool")
     parser.add_argument("--reference", required=True, help="written: outputs and loss, float64 (safetensors)")
     parser.add_argument("--gradients", required=True, help="written: gradients, float32 (safetensors)")
@@ -88,15 +141,19 @@ def main(argv: list[str] | None = None) -> None:
 
     config = files.read_json(options.config)
     weights, inputs = tensors.load(options.weights), tensors.load(options.inputs)
-    double = run(config, weights, inputs, options.loss, torch.float64)
+    double = run(config, weights, inputs, options.loss, torch.float64, options.decode_tokens or None)
     norms = {name: float(np.linalg.norm(gradient)) for name, gradient in double.gradients.items()}
     gradients = {}
     for name in norms:  # one at a time, so that float64 gradients make room for what follows
         gradients[name] = double.gradients.pop(name).astype(np.float32)
-    single = run(config, weights, inputs, options.loss, torch.float32)
+    continuation = double.generated.tokens if double.generated else None
+    single = run(config, weights, inputs, options.loss, torch.float32, continuation)
 
     outputs = {"inference.output": double.inference, "latency.output": double.latency}
-    tensors.save(options.reference, outputs | {"loss": np.array(double.loss)})
+    outputs["loss"] = np.array(double.loss)
+    if double.generated:
+        outputs |= {"decode.tokens": double.generated.tokens, "decode.margins": double.generated.margins()}
+    tensors.save(options.reference, outputs)
     tensors.save(options.gradients, gradients)
     summary = {
         "gradient_norms": norms,

@@ -47,13 +47,19 @@ def fill(name: str, entry: dict[str, Any]) -> np.ndarray:
 
 
 def generate(model: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Every input of ``model``'s workload: ``inference.{name}``, ``latency.{name}`` and ``target``."""
+    """Every input of ``model``'s workload: ``inference.{name}``, ``latency.{name}`` and ``target``.
+
+    A model that generates also has ``decode.input_ids``, the prompt.
+    """
     workload = model["workload"]
     inputs = {
         f"{task}.{name}": fill(f"workload.{task}.{name}", entry)
         for task in ("inference", "latency")
         for name, entry in workload[task].items()
     }
+    if "decode" in workload:
+        name = "decode.input_ids"
+        inputs[name] = fill(f"workload.{name}", workload["decode"]["input_ids"])
     return inputs | {"target": fill("workload.target", workload["target"])}
 
 

@@ -13,14 +13,17 @@ import importlib.util
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-from adapters.base import Adapter, Job, UnsupportedError
-from arena import files, losses, machine, tensors
+from adapters.base import Adapter, Generation, Job, UnsupportedError
+from arena import files, gpu, losses, machine, nvml, tensors
 from arena.protocol import Limits, measure
+
+OWN_PEAK = ("decode", "training")  # the other tasks' peak is counted as that of inference
 
 
 def main() -> None:
@@ -68,11 +71,11 @@ class Cell:
 
         self.stage("load")
         paths = {key: Path(self.spec[key]) for key in ("weights", "config", "inputs", "cache")}
-        export = Path(self.spec["export"]) if self.spec["export"] else None
-        plain = {
-            key: self.spec[key] for key in ("definition", "loss", "lane", "accelerator", "threads", "options")
+        exports = {
+            key: Path(self.spec[key]) if self.spec[key] else None for key in ("export", "decode_export")
         }
-        adapter = module.Adapter(Job(**paths, export=export, **plain))
+        names = ("definition", "loss", "lane", "accelerator", "threads", "decode_tokens", "options")
+        adapter = module.Adapter(Job(**paths, **exports, **{name: self.spec[name] for name in names}))
         self.record |= {key: adapter.describe().get(key) for key in ("version", "backend", "device")}
         machine.reset_peak()
         self.record["memory"] = {"baseline_bytes": machine.resident_bytes()}
@@ -83,28 +86,51 @@ class Cell:
 
     def measure(self, adapter: Adapter, task: str) -> dict[str, Any]:
         """Compile and time one task, then fetch and store what it computed."""
-        if task == "training":
+        if task in OWN_PEAK:
             machine.reset_peak()
         begin = time.perf_counter()
         run = adapter.prepare(task)
         run()
         compile_s = time.perf_counter() - begin
+        if task == "inference":
+            self.record["first_output_monotonic_s"] = time.monotonic()
         print(f"{task}: first result after {compile_s:.2f} s", flush=True)
 
-        timing = measure(run, self.limits)
+        first_token_ns: list[int] = []
+        device_ns: list[int | None] = []
+        timing = measure(
+            observed(run, first_token_ns) if task == "decode" else run,
+            self.limits,
+            note=lambda: device_ns.append(adapter.device_ns()),
+        )
         peak = machine.peak_bytes()
-        key = "training_peak_bytes" if task == "training" else "inference_peak_bytes"
+        key = f"{task if task in OWN_PEAK else 'inference'}_peak_bytes"
         self.record["memory"][key] = max(peak, self.record["memory"].get(key, 0))
+        self.record["memory"][f"device_{task}_peak_bytes"] = adapter.device_peak_bytes()
         middle = sorted(timing.samples_ns)[len(timing.samples_ns) // 2] / 1e6
         print(f"{task}: {len(timing.samples_ns)} samples, median {middle:.3f} ms", flush=True)
 
         self.keep(task, adapter.fetch(task, timing.result))
-        return {
+        figures = {
             "compile_s": compile_s,
             "warmup_ns": timing.warmup_ns,
             "steady": timing.steady,
             "samples_ns": timing.samples_ns,
         }
+        if device_ns[-1] is not None:
+            figures["device_ns"] = device_ns[-len(timing.samples_ns) :]
+        if task == "inference" and self.spec["protocol"].get("energy_seconds"):
+            figures["energy"] = self.energy(run)
+        if task == "decode":
+            figures["first_token_ns"] = first_token_ns[-len(timing.samples_ns) :]
+            figures["prompt_tokens"] = int(adapter.job.task_inputs("decode")["input_ids"].size)
+            figures["new_tokens"] = self.spec["decode_tokens"]
+        return figures
+
+    def energy(self, run: Callable[[], Any]) -> dict[str, Any] | None:
+        """Energy of further, untimed iterations, where the protocol asks and the GPU counts it."""
+        card = nvml.open_gpu() if self.spec["accelerator"] == "cuda" else None
+        return gpu.energy(run, card, self.spec["protocol"]["energy_seconds"]) if card else None
 
     def keep(self, task: str, fetched: dict[str, np.ndarray]) -> None:
         """Write the outputs; put the loss on the record, from the framework's own outputs."""
@@ -113,7 +139,8 @@ class Cell:
             if self.spec["gradients"]:
                 tensors.save(self.spec["gradients"], tensors.select(fetched, "gradient."))
             return
-        self.outputs[f"{task}.output"] = fetched["output"]
+        name = "tokens" if task == "decode" else "output"
+        self.outputs[f"{task}.{name}"] = fetched[name]
         tensors.save(self.spec["outputs"], self.outputs)
         if task == "inference":
             target = tensors.load(self.spec["inputs"])["target"]
@@ -127,11 +154,23 @@ class Cell:
         """Put on the record what is being done, so that a crash can be told apart."""
         inference = self.record["tasks"].get("inference", {})
         self.record["compile_s"] = inference.get("compile_s")
+        self.record["network_attempts"] = machine.unroutable_packets() if self.spec["offline"] else None
         self.record["stage"] = name
         self.save()
 
     def save(self) -> None:
         files.write_json(self.spec["result"], self.record)
+
+
+def observed(run: Callable[[], Generation], first_token_ns: list[int]) -> Callable[[], Generation]:
+    """``run``, which also notes each generation's time to its first token."""
+
+    def generate() -> Generation:
+        result = run()
+        first_token_ns.append(result.first_token_ns)
+        return result
+
+    return generate
 
 
 def import_file(path: Path) -> ModuleType:

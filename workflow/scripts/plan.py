@@ -34,6 +34,7 @@ class Plan(NamedTuple):
     jobs: list[dict[str, Any]]  # rule, wildcards, reason; in the order of execution
     past: list[dict[str, Any]]  # rule, wildcards, env, seconds
     environments: list[str]  # env files to be installed first
+    weights: list[str]  # where each model's weights come from, a sentence each
 
 
 def dry_run(arguments: list[str]) -> Plan:
@@ -55,7 +56,7 @@ def dry_run(arguments: list[str]) -> Plan:
     if found["total"] and found["total"][-1] != len(found["job"]):
         raise SystemExit("Snakemake did not name every job; leave out --quiet")
     jobs = [job for job in found["job"] if job["works"]]
-    return Plan(jobs, found["past"], found["environment"])
+    return Plan(jobs, found["past"], found["environment"], found["weights"])
 
 
 def environment() -> dict[str, str]:
@@ -196,7 +197,7 @@ def values_of(jobs: list[dict[str, Any]], wildcard: str) -> list[str]:
 def rendered(plan: Plan, table: Mapping[Key, float]) -> str:
     """The plan as text for a terminal."""
     if not plan.jobs:
-        return "Nothing to do: every result is up to date."
+        return "\n".join(["Nothing to do: every result is up to date.", *plan.weights])
     estimator = Estimator(plan.past, table)
     envs = {identity(job): job["env"] for job in plan.past}
     steps: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -220,7 +221,7 @@ def rendered(plan: Plan, table: Mapping[Key, float]) -> str:
         text.append(
             f"environments to install first, not in the estimate: {listed(sorted(plan.environments), 99)}"
         )
-    return "\n".join([*text, *notes(everything, estimator.from_table)])
+    return "\n".join([*text, *plan.weights, *notes(everything, estimator.from_table)])
 
 
 def notes(seconds: list[float | None], from_table: int) -> list[str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from arena import files
-from reporting import comparison, details, tables
+from reporting import comparison, details, origins, precision, scale, serving, tables
 from reporting import markdown as md
 from reporting.columns import NAMES, OWN_STATUSES, PUBLISHED_STATUSES, TASKS
 
@@ -24,6 +25,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--published", nargs="*", type=Path, default=[], help="CSVs measured elsewhere")
     parser.add_argument("--template", type=Path, required=True, help="report.md.j2")
     parser.add_argument("--captions", required=True, help="JSON: {model: {title, url, caveats: [text]}}")
+    parser.add_argument("--notes", nargs="*", default=[], help="sentences about the frameworks")
     parser.add_argument("--out", type=Path, required=True, help="the report, Markdown")
     return parser.parse_args()
 
@@ -35,7 +37,7 @@ def main() -> None:
         check_complete(own, args.platforms)
         published = tables.read(args.published, PUBLISHED_STATUSES)
         captions = parse_captions(args.captions, own)
-        files.write_text(args.out, render(own, published, captions, args.template))
+        files.write_text(args.out, render(own, published, captions, args.template, args.notes))
     except (OSError, ValueError) as error:
         sys.exit(f"render_report.py: {error}")
     except jinja2.TemplateError as error:
@@ -64,7 +66,11 @@ def parse_captions(text: str, own: list[tables.Row]) -> dict[str, dict[str, Any]
 
 
 def render(
-    own: list[tables.Row], published: list[tables.Row], captions: dict[str, dict[str, Any]], template: Path
+    own: list[tables.Row],
+    published: list[tables.Row],
+    captions: dict[str, dict[str, Any]],
+    template: Path,
+    notes: Sequence[str] = (),
 ) -> str:
     """The report's text. Whatever the template prints is escaped unless it is ``markdown.Markdown``."""
     environment = jinja2.Environment(
@@ -75,18 +81,21 @@ def render(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    names = list(dict.fromkeys(row["model"] for row in own))
+    names = list(dict.fromkeys(row["model"] for row in own if not scale.is_variant(row)))
     models = [model_view(name, own, published, captions[name]) for name in names]
     view = {
         "models": models,
         "tally": details.tally(own),
         "lanes": len(comparison.lanes(own)) > 1,
         "rounds": sorted({int(row["rounds"]) for row in own}),
+        "upkeep": serving.upkeep(own),
+        "scale": scale.table(own, published),
+        "notes": [md.Markdown(" ".join(text.split())) for text in notes],
         "failures": details.failures(own),
         "unsupported": details.unsupported(own),
         "machines": details.machines(own),
         "sources": list(comparison.sources(published).values()),
-        "left_out": sorted({row["model"] for row in published} - set(names)),
+        "left_out": sorted({row["model"] for row in published if not scale.is_variant(row)} - set(names)),
     }
     return environment.get_template(template.name).render(view)
 
@@ -96,6 +105,8 @@ def model_view(
 ) -> dict[str, Any]:
     """What the template prints of one model."""
     mine = [row for row in own if row["model"] == name]
+    theirs = [row for row in published if row["model"] == name]
+    others = origins.mark(mine + theirs)
     sections = []
     for (_, platform), rows in comparison.platforms(mine).items():
         floors = [row["noise_relative_l2"] for row in rows if row["noise_relative_l2"] is not None]
@@ -112,11 +123,16 @@ def model_view(
             }
         )
     caveats = [md.Markdown(" ".join(text.split())) for text in caption.get("caveats") or []]
+    caveats += filter(None, [origins.loss_check(mine, caption.get("expected_loss"))])
+    caveats += others
     return {
         "name": name,
         "title": md.link(caption.get("title") or name, caption.get("url")),
         "weights": ", ".join(dict.fromkeys(row["weights"] for row in mine if row["weights"])),
-        "results": comparison.table(mine, [row for row in published if row["model"] == name]),
+        "results": comparison.table(precision.strict(mine), precision.strict(theirs), published),
+        "reduced": comparison.table(precision.reduced(mine), precision.reduced(theirs), published),
+        "accuracy": precision.table(mine),
+        "generation": serving.generation(mine),
         "winners": comparison.winners(mine),
         "caveats": caveats,
         "sections": sections,

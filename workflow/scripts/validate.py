@@ -42,7 +42,7 @@ class Reference:
     """The truth to compare with; ``path`` and ``inputs_path`` are for error messages."""
 
     path: Path
-    outputs: dict[str, np.ndarray]  # float64: inference.output, latency.output, loss
+    outputs: dict[str, np.ndarray]  # float64: inference.output, latency.output, loss; decode.…
     gradients: dict[str, np.ndarray]
     norms: dict[str, float]
     noise: dict[str, Any]
@@ -54,6 +54,11 @@ class Reference:
     def loss(self) -> float:
         """The float64 loss of the inference input."""
         return float(self.outputs["loss"])
+
+    @property
+    def generates(self) -> bool:
+        """Whether the model has a greedy continuation to compare with."""
+        return "decode.tokens" in self.outputs
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -137,6 +142,8 @@ def read_reference(args: argparse.Namespace) -> Reference:
     ):
         if key not in facts.get("noise", {}).get(part, {}):
             raise ValueError(f"{args.reference_json}: no noise.{part}.{key}; compute the reference again")
+    if "decode.tokens" in outputs and "tie_margin" not in facts["noise"].get("decode", {}):
+        raise ValueError(f"{args.reference_json}: no noise.decode.tie_margin; compute the reference again")
     inputs = tensors.load(args.inputs)
     if "target" not in inputs:
         raise ValueError(f"{args.inputs}: no tensor 'target'; make the inputs again")
@@ -162,14 +169,19 @@ def validate(
     """The content of the verdict file (docs/design.md, "Verdict").
 
     Rounds that ended well are compared even where others failed, but then there is no verdict.
-    Training is judged if round 1, whose gradients are kept, trained to the end.
+    Training is judged if round 1, whose gradients are kept, trained to the end. In a lane of reduced
+    precision the figures of the parts in verdict.STRICT_ONLY are given and not judged.
     """
     verdict.limits(tolerances, close_factor)  # a wrong tolerance is refused even if nothing is judged
+    strict = rounds[0].record["lane"] == "float32"
     measured: dict[str, dict[str, Any]] = {}
     for task in ("inference", "latency"):
-        figures = {each.number: output_figures(each, task, reference) for each in rounds if each.ran(task)}
-        if figures:
+        noise = lane_noise(reference, task, None if strict else tolerances["relative_l2"])
+        ran = [each for each in rounds if each.ran(task)]
+        if figures := {each.number: output_figures(each, task, reference, noise) for each in ran}:
             measured[task] = verdict.worst(figures)
+    if tokens := {each.number: token_figures(each, reference) for each in rounds if each.ran("decode")}:
+        measured["decode"] = verdict.worst_tokens(tokens)
     if rounds[0].ran("training"):
         loss_errors = {
             each.number: {"loss_error": loss_error(each.record.get("training_loss"), reference.loss)}
@@ -181,8 +193,9 @@ def validate(
 
     reasons = unmeasured(rounds)
     judged = {"verdict": None, "parts": {}}
-    if measured:
-        judged = verdict.judge(measured, tolerances, close_factor)
+    held = {part: measured[part] for part in measured if strict or part not in verdict.STRICT_ONLY}
+    if held:
+        judged = verdict.judge(held, tolerances, close_factor)
         reasons += judged["reasons"]
     complete = "inference" in measured and all(each.record["status"] == "ok" for each in rounds)
     return {
@@ -192,17 +205,30 @@ def validate(
         "parts": {
             part: {"verdict": judged["parts"].get(part)} | without_infinities(measured.get(part, {}))
             for part in verdict.REQUIRED
+            if part != "decode" or reference.generates
         },
         "reasons": reasons,
         "noise": reference.noise,
     }
 
 
-def output_figures(this: Round, task: str, reference: Reference) -> dict[str, Any]:
+def lane_noise(reference: Reference, task: str, relative_l2: float | None) -> float:
+    """How far a value of ``task``'s output may move without a mistake, in its units: decides what is a tie.
+
+    float32 (no ``relative_l2``): the max_abs_error of PyTorch. Reduced precision: the root mean square that
+    an error has whose relative L2 is the lane's tolerance, if that is more.
+    """
+    noise = reference.noise[task]["max_abs_error"]
+    if relative_l2 is None:
+        return noise
+    return max(noise, relative_l2 * float(np.sqrt(np.mean(reference.outputs[f"{task}.output"] ** 2))))
+
+
+def output_figures(this: Round, task: str, reference: Reference, noise: float) -> dict[str, Any]:
     """Figures of one round's output: distances and, for inference, the loss.
 
-    ``loss_error`` is that of the loss recomputed from the output in float64; ``printed_loss_error`` is
-    how far the round's own "loss" lies from it.
+    ``loss_error`` is that of the loss recomputed from the output in float64, ``loss_change`` its difference
+    from the reference's with its sign; ``printed_loss_error`` is how far the round's own "loss" lies from it.
     """
     name = f"{task}.output"
     if name not in this.outputs:
@@ -212,7 +238,7 @@ def output_figures(this: Round, task: str, reference: Reference) -> dict[str, An
             this.outputs[name],
             reference.outputs[name],
             reference.loss_kind,
-            reference.noise[task]["max_abs_error"],
+            noise,
         )
     except ValueError as error:
         raise ValueError(f"{reference.path}: {name}: {error}") from error
@@ -222,9 +248,22 @@ def output_figures(this: Round, task: str, reference: Reference) -> dict[str, An
         except ValueError as error:
             raise ValueError(f"{reference.inputs_path}: {error}") from error
         figures["loss"] = loss
+        figures["loss_change"] = loss - reference.loss
         figures["loss_error"] = loss_error(loss, reference.loss)
         figures["printed_loss_error"] = loss_error(this.record.get("loss"), loss)
     return figures
+
+
+def token_figures(this: Round, reference: Reference) -> dict[str, Any]:
+    """Figures of one round's generated tokens."""
+    if not reference.generates:
+        raise ValueError(f"{reference.path}: no tensor 'decode.tokens'; compute the reference again")
+    return gate.compare_tokens(
+        this.outputs.get("decode.tokens", np.empty(0, np.int64)),
+        reference.outputs["decode.tokens"],
+        reference.outputs["decode.margins"],
+        reference.noise["decode"]["tie_margin"],
+    )
 
 
 def loss_error(value: float | None, reference: float) -> float:
@@ -240,6 +279,8 @@ def unmeasured(rounds: list[Round]) -> list[str]:
             reasons.setdefault(explain(each.record), []).append(each.number)
             continue
         for task in verdict.REQUIRED:
+            if task == "decode" and task not in each.record["tasks"]:
+                continue  # most models do not generate
             if not each.ran(task):
                 why = explain(each.record["tasks"].get(task) or {"status": "not measured"})
                 reasons.setdefault(f"{task}: {why}", []).append(each.number)

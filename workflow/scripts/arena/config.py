@@ -43,10 +43,12 @@ def resolve(user: Mapping, basedir: str | Path) -> dict:
     schema = read_yaml(basedir / SCHEMA)
     known = catalogues(basedir)
     config = merge(known, user)
+    _complete_variants(config)
     problems = _take_unknown_entries(config, known, schema)
     refused = config_schema.problems(config, schema)
     problems += refused
     config = config_schema.with_defaults(config, schema, schema)
+    _name_all_rows(config)
     for check, reads in config_checks.CHECKS.items():
         # A check would stumble over what the schema has already refused.
         if not any(_in_the_way(problem.path, read) for problem in refused for read in reads):
@@ -81,6 +83,46 @@ def catalogues(basedir: Path) -> dict:
             defined[kind, name] = path
             found[kind][name] = entry
     return found
+
+
+def float32_row(frameworks: Mapping[str, Mapping], row: str) -> str | None:
+    """The float32 row with which ``row`` is compared: its framework's, with the most options in common.
+
+    The first of several; itself, if ``row`` is in float32; None where the framework has no such row.
+    """
+    variants = next(entry["rows"] for entry in frameworks.values() if row in entry["rows"])
+    if variants[row]["lane"] == "float32":
+        return row
+    own = variants[row]["options"].items()
+
+    def shared(name: str) -> int:
+        return sum(pair in own for pair in variants[name]["options"].items())
+
+    exact = [name for name, variant in variants.items() if variant["lane"] == "float32"]
+    return max(exact, key=shared, default=None)
+
+
+def _complete_variants(config: dict) -> None:
+    """Lay each model that names another in `scale_of` over that one.
+
+    Generation stays behind: it is at batch 1, whatever the scale. What is no mapping, or names no model, is
+    left to the checks.
+    """
+    models = config["models"] if isinstance(config["models"], dict) else {}
+    for name, entry in list(models.items()):
+        base = models.get(entry.get("scale_of")) if isinstance(entry, dict) else None
+        if isinstance(base, dict) and base is not entry and not base.get("scale_of"):
+            workload = {key: value for key, value in base.get("workload", {}).items() if key != "decode"}
+            models[name] = merge(base | {"workload": workload}, entry)
+
+
+def _name_all_rows(config: dict) -> None:
+    """Replace ``run.rows: all`` by every row of the catalogue, as far as the catalogue can be read."""
+    run, frameworks = config["run"], config["frameworks"]
+    if isinstance(run, dict) and run.get("rows") == "all":
+        entries = frameworks.values() if isinstance(frameworks, dict) else ()
+        variants = [entry.get("rows") for entry in entries if isinstance(entry, dict)]
+        run["rows"] = [row for rows in variants if isinstance(rows, dict) for row in rows]
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):

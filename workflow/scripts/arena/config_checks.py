@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ FILLS = {
     "zeros": (set(), set(), {"float32", "int64"}),
     "values": ({"values"}, set(), {"float32", "int64"}),
 }
-FILE_KEYS = ("env", "adapter", "export", "definitions", "rows", "unsupported")
+FILE_KEYS = ("env", "envs", "adapter", "export", "definitions", "rows", "unsupported")
 TARGET_DTYPE = {"cross_entropy": "int64", "mse": "float32"}
 
 
@@ -36,6 +37,17 @@ def _check_platforms(config: dict, basedir: Path) -> Iterator[Problem]:
             )
             yield Problem(("platforms", index, "name"), text)
         seen.setdefault(name.casefold(), index)
+
+
+def _check_clusters(config: dict, basedir: Path) -> Iterator[Problem]:
+    for index, platform in enumerate(config["platforms"]):
+        cluster, accelerator = platform.get("cluster", {}), platform["accelerator"]
+        path = ("platforms", index, "cluster", "gres")
+        if accelerator == "cpu" and "gres" in cluster:
+            text = "would lie idle, because accelerator is `cpu`; remove it, or name the accelerator"
+            yield Problem(path, f"{shown(cluster['gres'])} {text}")
+        if cluster and not cluster["exclusive"] and accelerator != "cpu" and "gres" not in cluster:
+            yield Problem(path, "missing; on a shared node it says which accelerator is the job's own")
 
 
 def _check_rows(config: dict, basedir: Path) -> Iterator[Problem]:
@@ -84,9 +96,37 @@ def _check_durations(config: dict, basedir: Path) -> Iterator[Problem]:
 
 def _check_weights(config: dict, basedir: Path) -> Iterator[Problem]:
     for model, entry in config["models"].items():
-        if model in config["run"]["models"] and entry["weights"] != "seeded":
-            text = f'"{entry["weights"]}" is not supported yet; allowed: `seeded` (generated from the seed)'
-            yield Problem(("models", model, "weights"), text)
+        asked, path = entry["weights"], ("models", model)
+        if model not in config["run"]["models"] or asked == "seeded":
+            continue
+        reader = f"{SCRIPTS}/models/checkpoint/{entry['definition']}.py"
+        if not (basedir / reader).is_file():
+            text = f"no published checkpoint has definition {entry['definition']}; allowed: `seeded`"
+            yield Problem((*path, "weights"), f'"{asked}" needs {reader}, and {text}')
+            continue
+        yield from _check_source(entry["source"], asked, (*path, "source"), basedir)
+
+
+def _check_source(source: dict, asked: str, path: config_schema.Path, basedir: Path) -> Iterator[Problem]:
+    for pattern in source["tensors"]:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            yield Problem((*path, "tensors"), f"{shown(pattern)} is no regular expression: {error}")
+    if asked == "path":
+        if source["path"] is None:
+            yield Problem((*path, "path"), "missing; `weights: path` needs the checkpoint's directory")
+        elif not (basedir / source["path"] / "config.json").is_file():
+            text = "is no directory with a config.json; allowed: one that also holds the safetensors"
+            yield Problem((*path, "path"), f"{shown(source['path'])} {text}")
+        return
+    for key in ("repository", "revision"):
+        if source[key] is None:
+            yield Problem((*path, key), f"missing; `weights: {asked}` needs it (pin_weights.py prints it)")
+    names = [file["name"] for file in source["files"]]
+    if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
+        text = "allowed: config.json and at least one .safetensors (pin_weights.py prints them)"
+        yield Problem((*path, "files"), f"{shown(names)} is no whole checkpoint; {text}")
 
 
 def _check_environment(config: dict, basedir: Path) -> Iterator[Problem]:
@@ -108,6 +148,13 @@ def _check_unsupported(config: dict, basedir: Path) -> Iterator[Problem]:
                 yield _unknown(path, model, "model", list(config["models"]))
 
 
+def _check_variants(config: dict, basedir: Path) -> Iterator[Problem]:
+    whole = [name for name, entry in config["models"].items() if entry["scale_of"] is None]
+    for name, entry in config["models"].items():
+        if entry["scale_of"] is not None and entry["scale_of"] not in whole:
+            yield _unknown(("models", name, "scale_of"), entry["scale_of"], "model to vary", whole)
+
+
 def _check_workloads(config: dict, basedir: Path) -> Iterator[Problem]:
     for model, entry in config["models"].items():
         workload, path = entry["workload"], ("models", model, "workload")
@@ -115,6 +162,9 @@ def _check_workloads(config: dict, basedir: Path) -> Iterator[Problem]:
             for name, fill in workload[task].items():
                 yield from _check_fill(fill, (*path, task, name))
         yield from _check_fill(workload["target"], (*path, "target"))
+        if decode := workload.get("decode"):
+            yield from _check_fill(decode["input_ids"], (*path, "decode", "input_ids"))
+            yield from _check_decode(decode, (*path, "decode"), entry["architecture"])
         names, others = set(workload["inference"]), set(workload["latency"])
         if names != others:
             text = f"has {', '.join(sorted(others))}; allowed: as inference has, {', '.join(sorted(names))}"
@@ -123,6 +173,20 @@ def _check_workloads(config: dict, basedir: Path) -> Iterator[Problem]:
         if dtype != TARGET_DTYPE[entry["loss"]]:
             text = f'"{dtype}" does not suit loss {entry["loss"]}; allowed: `{TARGET_DTYPE[entry["loss"]]}`'
             yield Problem((*path, "target", "dtype"), text)
+
+
+def _check_decode(decode: dict, path: config_schema.Path, architecture: dict) -> Iterator[Problem]:
+    shape, dtype = decode["input_ids"]["shape"], decode["input_ids"]["dtype"]
+    if len(shape) != 2 or shape[0] != 1:
+        text = f"{shown(shape)} is not allowed; allowed: one sequence, [1, tokens]"
+        yield Problem((*path, "input_ids", "shape"), text)
+        return
+    if dtype != "int64":
+        yield Problem((*path, "input_ids", "dtype"), f'"{dtype}" holds no token ids; allowed: `int64`')
+    longest, length = architecture.get("max_position_embeddings", math.inf), shape[1] + decode["tokens"]
+    if length > longest:
+        text = f"prompt and new tokens are {length}, the architecture has {longest} positions; give fewer"
+        yield Problem((*path, "tokens"), text)
 
 
 def _check_fill(fill: dict, path: config_schema.Path) -> Iterator[Problem]:
@@ -160,7 +224,8 @@ def _check_files(config: dict, basedir: Path) -> Iterator[Problem]:
         if not set(framework["rows"]) & set(config["run"]["rows"]):
             continue
         path = ("frameworks", name)
-        needed.setdefault(f"envs/{framework['env']}.yaml", (*path, "env"))
+        for key, env in _environments(framework, config["platforms"]).items():
+            needed.setdefault(f"envs/{env}.yaml", (*path, *key))
         needed.setdefault(adapter_file(framework["adapter"]), (*path, "adapter"))
         if framework["export"]:
             needed.setdefault(f"{SCRIPTS}/export_{framework['export']}.py", (*path, "export"))
@@ -171,6 +236,15 @@ def _check_files(config: dict, basedir: Path) -> Iterator[Problem]:
     for file, path in needed.items():
         if not (basedir / file).is_file():
             yield Problem(path, f"{file} does not exist in {basedir}; write it, or correct the key")
+
+
+def _environments(framework: dict, platforms: list[dict]) -> dict[config_schema.Path, str]:
+    """The environments in which a framework runs on these platforms, by the key that names each."""
+    found = {}
+    for accelerator in dict.fromkeys(platform["accelerator"] for platform in platforms):
+        own = framework["envs"].get(accelerator)
+        found[("envs", accelerator) if own else ("env",)] = own or framework["env"]
+    return found
 
 
 def adapter_file(adapter: str) -> str:
@@ -189,6 +263,7 @@ def _check_published(config: dict, basedir: Path) -> Iterator[Problem]:
 # Each check, with the paths that it reads; `*` is any key, `**` everything below.
 CHECKS: dict[Callable[[dict, Path], Iterator[Problem]], list[tuple[str, ...]]] = {
     _check_platforms: [("platforms", "*")],
+    _check_clusters: [("platforms", "*", "cluster", "**"), ("platforms", "*", "accelerator")],
     _check_rows: [("frameworks", "*", "rows")],
     _check_run_rows: [("run", "rows"), ("frameworks", "*", "rows")],
     _check_run_models: [("run", "models"), ("models",)],
@@ -196,14 +271,25 @@ CHECKS: dict[Callable[[dict, Path], Iterator[Problem]], list[tuple[str, ...]]] =
     _check_durations: [
         ("protocol", phase, key) for phase in ("warmup", "sampling") for key in ("min_seconds", "max_seconds")
     ],
-    _check_weights: [("run", "models"), ("models", "*", "weights")],
+    _check_weights: [
+        ("run", "models"),
+        ("models", "*", "weights"),
+        ("models", "*", "definition"),
+        ("models", "*", "source", "**"),
+    ],
     _check_environment: [("frameworks", "*", "environment", "**")],
     _check_unsupported: [("frameworks", "*", "unsupported"), ("models",)],
-    _check_workloads: [("models", "*", "workload", "**"), ("models", "*", "loss")],
+    _check_variants: [("models", "*", "scale_of")],
+    _check_workloads: [
+        ("models", "*", "workload", "**"),
+        ("models", "*", "architecture", "**"),
+        ("models", "*", "loss"),
+    ],
     _check_files: [
         ("run", "models"),
         ("run", "rows", "*"),
         ("models", "*", "definition"),
+        ("platforms", "*", "accelerator"),
         *(("frameworks", "*", key) for key in FILE_KEYS),
     ],
     _check_published: [("published",)],

@@ -49,10 +49,11 @@ def compare_output(
       Stability of Numerical Algorithms", 2nd edition, section 1.2).
     - ``top1_agreement``: share of positions whose arg-max equals the reference's, among those that are
       decided; ``top1_decided`` and ``top1_positions`` count them. A position is decided where the
-      reference's largest logit leads the second by more than 2 x noise, noise being the larger of
-      ``noise_max`` and NOISE_FLOOR x max |reference|: two logits that may each move by the noise can
-      change places only within twice the noise. None, with a ``note``, where no position is decided;
-      None without one for other losses.
+      reference's largest logit leads the second by more than ``tie_margin``: two logits that may each move
+      by the noise can change places only within twice the noise. None, with a ``note``, where no position
+      is decided; None without one for other losses.
+    - ``mean_kl``: mean over positions of KL(softmax(reference) || softmax(output)) = sum p (log p - log q),
+      in nats (Kullback and Leibler, "On Information and Sufficiency", 1951); None for other losses.
 
     Raises ValueError where the reference itself is empty, zero or not finite: it can judge nothing.
     """
@@ -72,6 +73,7 @@ def compare_output(
         "top1_agreement": None,
         "top1_decided": None,
         "top1_positions": None,
+        "mean_kl": None,
         "note": None,
     }
     if not figures["shape_ok"]:
@@ -83,9 +85,51 @@ def compare_output(
     figures["max_abs_error"] = float(error.max())
     figures["max_error"] = figures["max_abs_error"] / scale
     if loss_kind == "cross_entropy":
-        noise = max(noise_max or 0.0, NOISE_FLOOR * scale)
-        figures |= _top1(output, reference, 2.0 * noise)
+        figures |= _top1(output, reference, tie_margin(noise_max, scale))
+        figures["mean_kl"] = _mean_kl(output, reference)
     return figures
+
+
+def tie_margin(noise_max: float | None, largest: float) -> float:
+    """The lead of one logit over another below which float32 may see them the other way round.
+
+    Twice the noise: the larger of ``noise_max``, the max_abs_error of float32 PyTorch, and NOISE_FLOOR x
+    ``largest``, the largest magnitude of the reference's logits.
+    """
+    return 2.0 * max(noise_max or 0.0, NOISE_FLOOR * largest)
+
+
+def compare_tokens(tokens: np.ndarray, reference: np.ndarray, margins: np.ndarray, tie: float) -> Figures:
+    """Compare generated token ids with the reference's greedy continuation.
+
+    ``tokens`` and ``reference`` are (tokens,) int64; ``margins`` (tokens,) float64 is the reference's lead
+    of the highest logit over the second at each step, ``tie`` the lead below which either may win.
+
+    - ``shape_ok``: whether ``tokens`` are as many integers as the reference's; else nothing is compared.
+    - ``matching_tokens``: how many agree before the first that differs, of ``decode_tokens`` in all. What
+      follows the first difference continues another text and is not compared.
+    - ``divergence_margin``: the reference's margin at the first difference, None without one.
+    - ``tokens_ok``: whether none differs, or the first does so in a tie.
+    """
+    tokens = np.asarray(tokens)
+    figures: Figures = {
+        "shape_ok": tokens.shape == reference.shape and np.issubdtype(tokens.dtype, np.integer),
+        "tokens_ok": False,
+        "matching_tokens": None,
+        "decode_tokens": reference.size,
+        "divergence_margin": None,
+        "note": None,
+    }
+    if not figures["shape_ok"]:
+        expected = f"expected int64 {list(reference.shape)}"
+        figures["note"] = f"tokens are {tokens.dtype} {list(tokens.shape)}, {expected}"
+        return figures
+    different = np.flatnonzero(tokens != reference)
+    if different.size == 0:
+        return figures | {"tokens_ok": True, "matching_tokens": reference.size}
+    first = int(different[0])
+    margin = float(margins[first])
+    return figures | {"tokens_ok": margin < tie, "matching_tokens": first, "divergence_margin": margin}
 
 
 def compare_gradients(
@@ -187,6 +231,18 @@ def _top1(output: np.ndarray, reference: np.ndarray, margin: float) -> Figures:
         "top1_positions": len(decided),
         "note": None if count else f"no position's top-1 leads by more than the noise ({margin:.2g})",
     }
+
+
+def _mean_kl(output: np.ndarray, reference: np.ndarray) -> float:
+    classes = reference.shape[-1]
+    log_p, log_q = (_log_softmax(logits.reshape(-1, classes)) for logits in (reference, output))
+    # Rounding may leave a sum of tiny terms a hair below zero, which no divergence is.
+    return max(0.0, float(np.mean(np.sum(np.exp(log_p) * (log_p - log_q), axis=1))))
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:

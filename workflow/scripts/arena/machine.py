@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 import platform
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from arena import nvml
 
 CPU_TOPOLOGY = Path("/sys/devices/system/cpu")
 
@@ -56,7 +57,8 @@ def _quota_cores() -> int:
 
 
 def facts() -> dict[str, Any]:
-    """What the report says of the machine: CPU, cores, memory (bytes), kernel, OS, Python."""
+    """What the report says of the machine: CPU, cores, memory (bytes), kernel, OS, Python, NVIDIA GPU."""
+    gpu = nvml.open_gpu()
     return {
         "cpu": cpu_name(),
         "logical_cores": psutil.cpu_count(),
@@ -68,6 +70,7 @@ def facts() -> dict[str, Any]:
         "os": _os_name(),
         "python": platform.python_version(),
         "hostname": platform.node(),
+        "gpu": gpu and gpu.facts(),
     }
 
 
@@ -94,14 +97,15 @@ def _os_name() -> str:
 
 def conditions() -> dict[str, Any]:
     """Counters to be taken before and after a measurement; what they are is in ``disturbance``."""
-    times = psutil.cpu_times()
+    times, gpu = psutil.cpu_times(), nvml.open_gpu()
     return {
         "load_1min": os.getloadavg()[0],
         "cpu_seconds": sum(times) - getattr(times, "guest", 0) - getattr(times, "guest_nice", 0),
         "steal_seconds": getattr(times, "steal", 0.0),
         "throttle_events": _throttle_events(),
         "oom_kills": _oom_kills(),
-        "gpu_processes": _gpu_processes(),
+        "gpu": gpu and gpu.snapshot(),
+        "gpu_processes": {str(pid): held for pid, held in gpu.processes().items()} if gpu else {},
     }
 
 
@@ -109,7 +113,8 @@ def disturbance(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]
     """What disturbed the time between two ``conditions()``.
 
     ``steal``: share of CPU time that the hypervisor gave to others; ``throttle_events``: thermal
-    throttling counted by the kernel, None where it does not tell; ``load_before``: 1-minute load average.
+    throttling counted by the kernel, None where it does not tell; ``load_before``: 1-minute load average;
+    ``gpu_processes``: bytes held on the GPU beforehand, by process id.
     """
     seconds = after["cpu_seconds"] - before["cpu_seconds"]
     throttles = [before["throttle_events"], after["throttle_events"]]
@@ -133,14 +138,17 @@ def _oom_kills() -> int | None:
     return None
 
 
-def _gpu_processes() -> list[str]:
-    """``pid, name, memory`` of each process on an NVIDIA GPU; empty without one."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    query = [tool, "--query-compute-apps=pid,process_name,used_memory", "--format=csv,noheader"]
-    answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
-    return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+def unroutable_packets() -> int | None:
+    """How often a process of this network namespace has tried to send where no route leads, or None.
+
+    In a namespace without any route that counts every attempt to reach a network (Linux, IPv4 and IPv6).
+    """
+    lines = [line.split() for line in (_read("/proc/self/net/snmp") or "").splitlines()]
+    names, values = ([line for line in lines if line[0] == "Ip:"] + [[], []])[:2]
+    if not values:
+        return None
+    six = dict(line.split() for line in (_read("/proc/self/net/snmp6") or "").splitlines())
+    return int(values[names.index("OutNoRoutes")]) + int(six.get("Ip6OutNoRoutes", 0))
 
 
 def resident_bytes() -> int:

@@ -2,51 +2,82 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+Closure = Mapping[str, metadata.Distribution]
+
+#: What some packages list among their requirements, although it builds and does not run: every
+#: environment shares it, so it is no framework's own weight.
+BUILD_TOOLS = frozenset({"pip", "setuptools", "wheel", "ninja", "cmake"})
 
 
-def closure(distribution: str) -> dict[str, metadata.Distribution]:
-    """The distribution and everything it requires here, directly or not, by normalised name.
+def closure(*requirements: str) -> Closure:
+    """These distributions and everything they require here, directly or not, by normalised name.
 
-    Follows the installed metadata; requirements of extras and of other platforms are not installed
-    for its sake and do not count. Raises PackageNotFoundError if ``distribution`` is absent.
+    A requirement may name extras: ``mlx[cpu]``. Follows the installed metadata; requirements for other
+    platforms, and of extras that nobody asked for, are not installed for its sake and do not count.
+    Neither does a requirement that the environment leaves out (`# without:` in its file). Raises
+    PackageNotFoundError if one of ``requirements`` is absent.
     """
     found: dict[str, metadata.Distribution] = {}
-    waiting = [distribution]
+    asked = list(map(Requirement, requirements))
+    waiting = [*asked]
+    followed: set[tuple[str, str]] = set()
     while waiting:
-        name = _normal(waiting.pop())
-        if name in found:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        try:
+            found[name] = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            if requirement in asked:
+                raise
             continue
-        found[name] = metadata.distribution(name)
-        for line in found[name].requires or []:
-            requirement = Requirement(line)
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                waiting.append(requirement.name)
-    return found
+        for extra in {"", *requirement.extras} - {known for other, known in followed if other == name}:
+            followed.add((name, extra))
+            for needed in map(Requirement, found[name].requires or []):
+                if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                    waiting.append(needed)
+    return dict(sorted(found.items()))
 
 
-def versions(distribution: str) -> dict[str, str]:
-    """Version of the distribution and of everything it requires."""
-    return {name: found.version for name, found in sorted(closure(distribution).items())}
+def installed(requirement: str) -> bool:
+    """Whether this distribution is there for the Python that asks."""
+    try:
+        metadata.distribution(bare(requirement))
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
-def footprint_bytes(distribution: str) -> int:
-    """Bytes on disk of the files that the distribution and its requirements installed.
+def bare(requirement: str) -> str:
+    """The distribution's name without extras."""
+    return Requirement(requirement).name
 
-    Byte code is left out: it is made, not shipped, and not everywhere.
+
+def versions(found: Closure) -> dict[str, str]:
+    """The version of every distribution."""
+    return {name: distribution.version for name, distribution in found.items()}
+
+
+def footprint_bytes(found: Closure) -> int | None:
+    """Bytes on disk of the files that these distributions installed, but for BUILD_TOOLS.
+
+    Byte code is left out: it is made, not shipped, and not everywhere. None where a distribution does
+    not say which files are its own.
     """
     total = 0
-    for found in closure(distribution).values():
-        for file in found.files or []:
-            path = Path(str(found.locate_file(file)))
+    for name, distribution in found.items():
+        if name in BUILD_TOOLS:
+            continue
+        if distribution.files is None:
+            return None
+        for file in distribution.files:
+            path = Path(str(distribution.locate_file(file)))
             if path.suffix != ".pyc" and path.is_file():
                 total += path.stat().st_size
     return total
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

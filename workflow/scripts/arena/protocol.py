@@ -51,13 +51,17 @@ def agree(durations: list[int], window: int, tolerance: float) -> bool:
 
 
 def measure(
-    run: Callable[[], Any], limits: Limits, clock: Callable[[], int] = time.perf_counter_ns
+    run: Callable[[], Any],
+    limits: Limits,
+    clock: Callable[[], int] = time.perf_counter_ns,
+    note: Callable[[], None] = lambda: None,
 ) -> Measurement:
     """Time ``run``, which must return only when its result is ready.
 
     Warm-up: at least ``warmup_min_iterations`` and ``warmup_min_seconds``, until the last
     ``warmup_window`` iterations agree or ``warmup_max_seconds`` are gone. Then samples: at least
-    ``min_iterations`` and ``min_seconds``, but no new iteration after ``max_seconds``.
+    ``min_iterations`` and ``min_seconds``, but no new iteration after ``max_seconds``. ``note`` is
+    called after each iteration, outside the clock.
     """
     record = Measurement()
 
@@ -67,6 +71,7 @@ def measure(
         record.result = run()
         end = clock()
         durations.append(end - start)
+        note()
         return end
 
     gc.collect()

@@ -27,6 +27,8 @@ class Ending:
     code: str | None
     detail: str
     seconds: float
+    spawned: float = 0.0  # when it was started, by time.monotonic()
+    pid: int = 0  # its process id, and its session's
 
 
 def run(
@@ -68,21 +70,32 @@ def run(
     finally:
         _kill_group(child)
     seconds = time.monotonic() - begin
-    if stopped:
-        return Ending(*stopped, seconds)
-    return _ending(child.returncode, kills_before, seconds)
+    return Ending(*(stopped or _cause(child.returncode, kills_before)), seconds, begin, child.pid)
 
 
-def _ending(status: int, kills_before: int | None, seconds: float) -> Ending:
+def isolation() -> list[str]:
+    """The command that starts another one in a network namespace of its own, which has no route anywhere.
+
+    Empty where this system does not let an ordinary user do that. The process keeps its user and its id.
+    """
+    unshare = ["unshare", "--user", "--map-current-user", "--net", "--"]
+    try:
+        tried = subprocess.run([*unshare, "true"], capture_output=True, check=False)
+    except OSError:  # no such program: not Linux
+        return []
+    return unshare if tried.returncode == 0 else []
+
+
+def _cause(status: int, kills_before: int | None) -> tuple[str | None, str]:
     if status == 0:
-        return Ending(None, "", seconds)
+        return None, ""
     if status > 0:
-        return Ending("bad-result", f"exit status {status}", seconds)
+        return "bad-result", f"exit status {status}"
     name = signal.Signals(-status).name
     kills = machine.conditions()["oom_kills"]
     if -status == signal.SIGKILL and None not in (kills, kills_before) and kills > kills_before:
-        return Ending("out-of-memory", "killed by the kernel for want of memory", seconds)
-    return Ending("crashed", f"killed by {name}", seconds)
+        return "out-of-memory", "killed by the kernel for want of memory"
+    return "crashed", f"killed by {name}"
 
 
 def _held_bytes(pid: int, tree: bool) -> int:

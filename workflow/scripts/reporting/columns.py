@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+#: The tasks of the main table, and all that are timed.
 TASKS = ("inference", "latency", "training")
+TIMED = (*TASKS, "decode")
 
 #: What `status` may say in our own CSVs, and in published ones.
 OWN_STATUSES = ("pass", "close", "different", "failed", "unsupported")
@@ -43,9 +45,14 @@ IDENTITY = (
     Column("platform_id", "", "the platform's name in the config"),
     Column("row", "", "the row's id in the config"),
     Column("baseline", "", "label of the row to whose medians the `…_ratio` columns are given"),
+    Column(
+        "float32_row", "", "label of its framework's float32 row: what the `…_float32_ratio` are given to"
+    ),
     Column("framework_family", "", "the framework's id in the config"),
     Column("lane", "", "numeric precision; only rows of one lane are ranked against each other"),
-    Column("weights", "", "`seeded (seed N)` or `hub REPOSITORY@REVISION`"),
+    Column(
+        "weights", "", "their source: `seeded (seed N)`, `hub REPOSITORY@REVISION`, `path NAME (sha256 …)`"
+    ),
     Column("verdict", "", "the gate's verdict: `pass`, `close`, `different`; empty without outputs"),
     Column("verdict_reasons", "", "what the gate objects to, with figures and limits"),
     Column("reason_code", "", "why the cell failed or is unsupported (codes: docs/design.md)"),
@@ -68,19 +75,44 @@ PER_TASK = (
     Column("{t}_to_best", "ratio", "median over that of the fastest passing row of this model and lane"),
     Column("{t}_to_best_low", "ratio", "lower end of its 95 % interval; at most 1: tied with the fastest"),
     Column("{t}_to_best_high", "ratio", "upper end"),
+    Column("{t}_float32_ratio", "ratio", "median over that of its framework's float32 row; empty in float32"),
+    Column("{t}_float32_ratio_low", "ratio", "lower end of its 95 % interval"),
+    Column("{t}_float32_ratio_high", "ratio", "upper end"),
     Column("{t}_status", "", "`ok`, `failed`, `unsupported`; empty if not asked for, or if the cell failed"),
     Column("{t}_reason", "", "code and sentence where it is not `ok`"),
 )
 
+GENERATION = (
+    Column("decode_ms", "ms", "a whole generation: median of the processes' medians"),
+    Column("prompt_tokens", "count", "length of the prompt of task `decode`, batch 1"),
+    Column("new_tokens", "count", "tokens generated after it, greedily"),
+    Column("prefill_tokens_per_s", "tokens/s", "`prompt_tokens` over the median time to the first new token"),
+    Column("prefill_tokens_per_s_low", "tokens/s", "lower end of its 95 % interval"),
+    Column("prefill_tokens_per_s_high", "tokens/s", "upper end"),
+    Column("decode_tokens_per_s", "tokens/s", "`new_tokens` - 1 over the median time from first to last"),
+    Column("decode_tokens_per_s_low", "tokens/s", "lower end of its 95 % interval"),
+    Column("decode_tokens_per_s_high", "tokens/s", "upper end"),
+    Column("matching_tokens", "count", "tokens equal to the reference's before the first that differs"),
+    Column(
+        "divergence_margin", "logits", "lead of the reference's token over the next where the first differs"
+    ),
+)
+
 COSTS = (
+    Column("cold_start_s", "s", "start of the process to first output, cold caches (round 1)"),
+    Column("restart_s", "s", "the same, caches of round 1: median of the later rounds"),
     Column("compile_warm_s", "s", "as `compile_s`, caches of round 1: median of the later rounds"),
     Column("latency_compile_s", "s", "first result of the latency task, cold caches"),
     Column("training_compile_s", "s", "first result of the training task, cold caches"),
+    Column("decode_compile_s", "s", "first result of the decode task, cold caches"),
     Column("import_s", "s", "importing the framework: median of the rounds"),
     Column("load_s", "s", "weights from disk to host memory: median of the rounds"),
     Column("inference_peak_mb", "MB", "peak resident memory above that before loading: largest round's"),
     Column("training_peak_mb", "MB", "the same while training"),
-    Column("footprint_mb", "MB", "installed files that the framework needs to run"),
+    Column("decode_peak_mb", "MB", "the same while generating"),
+    Column(
+        "footprint_mb", "MB", "installed files that the framework needs to run, without shared build tools"
+    ),
 )
 
 CORRECTNESS = (
@@ -88,6 +120,10 @@ CORRECTNESS = (
     Column("max_error", "ratio", "largest error over largest reference magnitude"),
     Column("top1_agreement", "share", "positions with the reference's arg-max, among the decided ones"),
     Column("loss_error", "ratio", "relative error of the loss"),
+    Column("loss_change", "", "the loss less the reference's"),
+    Column(
+        "mean_kl", "nats", "mean over positions of KL(softmax(reference) ‖ softmax(output)); classifiers only"
+    ),
     Column("latency_relative_l2", "ratio", "`relative_l2` of the latency output"),
     Column("latency_max_error", "ratio", "`max_error` of the latency output"),
     Column("latency_top1_agreement", "share", "`top1_agreement` of the latency output"),
@@ -112,17 +148,54 @@ MACHINE = (
     Column("packages", "", "versions of the framework and of all it requires, as a JSON object"),
     Column("steal_max", "share", "CPU time that the hypervisor gave to others: the worst round's"),
     Column("load_max", "", "1-minute load average before a round: the largest"),
+    Column("offline", "true/false", "whether the process was cut off from every network"),
+    Column("network_attempts", "count", "how often it tried to send all the same: the worst round's"),
+    Column("node", "", "the cluster's nodes that ran the rounds; off a cluster empty, as are the next six"),
+    Column("node_shared", "true/false", "whether other jobs might run beside it"),
+    Column("other_jobs", "count", "other jobs seen on the node before or after a round: the most"),
+    Column("accelerators", "", "the GPU's UUID; where no driver tells it, the numbers that Slurm gave"),
+    Column("slurm_jobs", "", "Slurm's ids of the rounds' jobs"),
+    Column("condition", "", "`clean`, `noisy` or `invalid`, by the rules of docs/cluster.md"),
+    Column("condition_reasons", "", "why it is not `clean`"),
     Column("retry", "", "command that tries a failed cell again"),
     Column("log_tail", "", "last lines of a failed round's log"),
+)
+
+GPU = (
+    Column("gpu", "", "the card's name, by NVIDIA's driver; empty without one, like all of this group"),
+    Column("gpu_driver", "", "the driver's version"),
+    Column("gpu_power_limit_w", "W", "the card's power limit"),
+    Column("gpu_sm_mhz", "MHz", "clock of the multiprocessors, looked at each second: median of the medians"),
+    Column("gpu_sm_max_mhz", "MHz", "the highest seen"),
+    Column("gpu_power_max_w", "W", "the highest power seen"),
+    Column("gpu_celsius_max", "°C", "the highest temperature seen"),
+    Column("gpu_throttle", "", "what kept the clock down in any look: power cap, thermal, …"),
+    Column("gpu_others", "count", "other processes on the card: the worst round's"),
+    Column("inference_device_ms", "ms", "inference by the device's own clock: median of the medians"),
+    Column("latency_device_ms", "ms", "the same for the latency input"),
+    Column("training_device_ms", "ms", "the same for training"),
+    Column("inference_device_mb", "MB", "peak device memory to the end of inference, by the framework"),
+    Column("device_peak_mb", "MB", "the same to the end of the last task"),
+    Column("inference_energy_j", "J", "energy of the whole card per inference, idle power included"),
+    Column("inference_power_w", "W", "mean power while inference repeated"),
+    Column("peak_tflops", "TFLOP/s", "the card's peak in this lane, by its maker's word (docs/gpu.md)"),
+)
+
+SCALE = (
+    Column("scale_of", "", "the model of which this one is a variant with more work"),
+    Column("forward_flops", "FLOP", "operations of a forward pass, by its architecture (docs/gpu.md)"),
 )
 
 GROUPS = {
     "The eleven that every CSV has": REQUIRED,
     "Identity and verdict": IDENTITY,
     "Each task": PER_TASK,
+    "Generation": GENERATION,
     "Costs beside the run time": COSTS,
     "Correctness": CORRECTNESS,
     "The machine and the failure": MACHINE,
+    "An NVIDIA GPU": GPU,
+    "The amount of work": SCALE,
 }
 
 
@@ -131,7 +204,7 @@ def _expand(columns: tuple[Column, ...]) -> list[Column]:
         return list(columns)
     return [
         Column(column.name.format(t=task), column.unit, column.meaning)
-        for task in TASKS
+        for task in TIMED
         for column in columns
     ]
 
@@ -143,13 +216,14 @@ NAMES = tuple(column.name for column in ALL)
 NUMERIC = frozenset(column.name for column in ALL if column.unit not in ("", "true/false")) | {
     "loss",
     "gradient_cosine",
+    "loss_change",
     "load_max",
 }
 #: Columns that hold true, false or nothing.
 BOOLEAN = frozenset(column.name for column in ALL if column.unit == "true/false")
 
 #: Of the numbers, the ones that may be negative.
-SIGNED = frozenset({"loss", "gradient_cosine"})
+SIGNED = frozenset({"loss", "loss_change", "gradient_cosine"})
 
 
 def documentation() -> str:

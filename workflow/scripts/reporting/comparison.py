@@ -15,6 +15,10 @@ FIGURES: dict[str, Callable[[float], md.Markdown]] = {
     **{f"{task}_ms": md.milliseconds for task in TASKS},
 }
 MARKS = ("†", "‡", "§")
+PROTOCOLS = {
+    True: "by this arena's own protocol and gate, in other processes on another machine",
+    False: "by that source's own protocol: not to be compared with this run sample by sample",
+}
 
 
 def platforms(rows: list[Row]) -> dict[tuple, list[Row]]:
@@ -50,9 +54,12 @@ def best(rows: list[Row], column: str) -> list[Row]:
     return [row for row in found if row[column] == found[0][column]]
 
 
-def table(rows: list[Row], published: list[Row]) -> list[dict[str, Any]]:
-    """Lines of a model's main table: this run's machines, then the published ones with their mark."""
-    marks = {source: mark for source, (mark, _) in sources(published).items()}
+def table(rows: list[Row], published: list[Row], everything: list[Row] | None = None) -> list[dict[str, Any]]:
+    """Lines of a model's main table: this run's machines, then the published ones with their mark.
+
+    ``everything`` is all that is published, of which ``published`` is a part: marks are the same everywhere.
+    """
+    marks = {source: mark for source, (mark, _) in sources(everything or published).items()}
     lines = []
     for group, mine in ((rows, True), (published, False)):
         for (_, platform), members in platforms(group).items():
@@ -70,13 +77,15 @@ def table(rows: list[Row], published: list[Row]) -> list[dict[str, Any]]:
 
 
 def framework(row: Row) -> md.Markdown:
-    """The framework's name with version, lane where it is not float32, backend and the mark of `close`."""
+    """The framework's name with version, lane unless float32, backend, and marks: `close`, other weights."""
     text = " ".join(filter(None, (row["framework"], row["version"])))
     if row.get("lane") not in (None, "float32"):
         text += f", {row['lane']}"
     if row["backend"]:
         text += f" ({row['backend']})"
-    return md.Markdown(md.escaped(text) + (" ≈" if row["status"] == "close" else ""))
+    marks = [" ≈"] if row["status"] == "close" else []
+    marks += [f" {row['weights_mark']}"] if row.get("weights_mark") else []
+    return md.Markdown(md.escaped(text) + "".join(marks))
 
 
 def figure(row: Row, column: str, is_best: bool) -> md.Markdown:
@@ -104,8 +113,10 @@ def source_of(row: Row) -> tuple[str | None, str | None]:
     return row.get("measured_by"), row.get("date")
 
 
-def sources(published: list[Row]) -> dict[tuple, tuple[str, md.Markdown]]:
-    """Mark and note of each source of published rows."""
+def sources(
+    published: list[Row], escape: Callable[[str], str] = md.escaped
+) -> dict[tuple, tuple[str, md.Markdown]]:
+    """Mark and note of each source of published rows, its name and date as ``escape`` writes them."""
     notes: dict[tuple, tuple[str, md.Markdown]] = {}
     for row in published:
         if (key := source_of(row)) in notes:
@@ -113,8 +124,14 @@ def sources(published: list[Row]) -> dict[tuple, tuple[str, md.Markdown]]:
         count = len(notes)
         mark = MARKS[count] if count < len(MARKS) else f"{MARKS[0]}{count + 1}"
         by = key[0] or "a source that the file does not name"
-        notes[key] = (mark, md.escaped(f"{by} ({key[1]})" if key[1] else by))
+        who = escape(f"{by} ({key[1]})" if key[1] else by)
+        notes[key] = (mark, md.Markdown(f"{who}, {PROTOCOLS[is_ours(row)]}"))
     return notes
+
+
+def is_ours(row: Row) -> bool:
+    """Whether a published row was measured by this arena's protocol: it says what only that records."""
+    return row.get("verdict") is not None or row.get("reason_code") is not None
 
 
 def winners(rows: list[Row]) -> list[dict[str, Any]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from reporting import markdown as md
-from reporting.columns import TASKS
+from reporting import nodes
+from reporting.columns import TIMED
 from reporting.comparison import framework, platforms
 from reporting.tables import Row
 
@@ -28,11 +30,6 @@ def timings(rows: list[Row], task: str) -> list[dict[str, Any]]:
     for row in rows:
         if row[f"{task}_ms"] is None:
             continue
-        marks = [
-            ("noisy", row[f"{task}_noisy"]),
-            ("unsettled", row[f"{task}_steady"] is False),
-            ("one process", row["rounds"] == 1),
-        ]
         lines.append(
             {
                 "framework": label(row),
@@ -40,16 +37,32 @@ def timings(rows: list[Row], task: str) -> list[dict[str, Any]]:
                 "interval": md.interval(row[f"{task}_low_ms"], row[f"{task}_high_ms"], 4),
                 "p95": md.significant(row[f"{task}_p95_ms"], 4),
                 "min": md.significant(row[f"{task}_min_ms"], 4),
-                "samples": f"{row['rounds']:.0f} × {row[f'{task}_samples'] / row['rounds']:.0f}",  # noqa: RUF001
-                "ratio": _ratio(row, f"{task}_ratio"),
-                "to_best": _ratio(row, f"{task}_to_best"),
-                "marks": ", ".join(name for name, given in marks if given),
+                "samples": samples(row, task),
+                "ratio": ratio(row, f"{task}_ratio"),
+                "to_best": ratio(row, f"{task}_to_best"),
+                "marks": marks(row, task),
             }
         )
     return lines
 
 
-def _ratio(row: Row, name: str) -> md.Markdown:
+def samples(row: Row, task: str) -> str:
+    """Processes, and samples in each."""
+    return f"{row['rounds']:.0f} × {row[f'{task}_samples'] / row['rounds']:.0f}"  # noqa: RUF001
+
+
+def marks(row: Row, task: str) -> str:
+    """What is to be said against the figures of one task."""
+    found = {
+        "noisy": row[f"{task}_noisy"],
+        "unsettled": row[f"{task}_steady"] is False,
+        "one process": row["rounds"] == 1,
+    }
+    return ", ".join(name for name, given in found.items() if given)
+
+
+def ratio(row: Row, name: str) -> md.Markdown:
+    """A ratio with its interval; a dash where there is none to give."""
     point, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
     if point is None or row["status"] == "different":  # a wrong result has no speed to compare
         return md.DASH
@@ -61,6 +74,7 @@ def _ratio(row: Row, name: str) -> md.Markdown:
 def costs(rows: list[Row]) -> list[dict[str, Any]]:
     """Lines of the table of one-time costs and memory."""
     names = ("compile_s", "compile_warm_s", "latency_compile_s", "training_compile_s", "import_s", "load_s")
+    names += ("cold_start_s", "restart_s")
     sizes = ("inference_peak_mb", "training_peak_mb", "footprint_mb")
     return [
         {"framework": label(row)}
@@ -73,7 +87,14 @@ def costs(rows: list[Row]) -> list[dict[str, Any]]:
 
 def verdicts(rows: list[Row]) -> list[dict[str, Any]]:
     """Lines of the table of correctness figures."""
-    figures = ("relative_l2", "max_error", "loss_error", "latency_relative_l2", "gradient_norm_error")
+    figures = (
+        "relative_l2",
+        "max_error",
+        "mean_kl",
+        "loss_error",
+        "latency_relative_l2",
+        "gradient_norm_error",
+    )
     lines = []
     for row in rows:
         if row["status"] not in MEASURED:
@@ -105,7 +126,7 @@ def caveats(rows: list[Row]) -> list[str]:
     """What the recorded conditions say against one machine's figures of one model."""
     found = []
     timed = [row for row in rows if row["status"] in MEASURED]
-    for task in TASKS:
+    for task in TIMED:
         for name, column, bad in (("noisy", "noisy", True), ("still warming up", "steady", False)):
             names = [row["framework"] for row in timed if row[f"{task}_{column}"] is bad]
             if names:
@@ -124,6 +145,10 @@ def caveats(rows: list[Row]) -> list[str]:
     if len(processors) > 1:
         found.append(f"measured on different processors, so not comparable: {'; '.join(processors)}")
     for row in timed:
+        if row["condition"] in (nodes.NOISY, nodes.INVALID):
+            found.append(f"{row['framework']}: {row['condition']}: {row['condition_reasons']}")
+        if row["network_attempts"]:
+            found.append(f"{row['framework']} tried {row['network_attempts']:.0f} times to reach a network")
         given, reported = row["threads"], row["threads_reported"]
         if reported is not None and reported != given:
             found.append(f"{row['framework']} was given {given:.0f} threads and reports {reported:.0f}")
@@ -137,7 +162,7 @@ def failures(rows: list[Row]) -> list[dict[str, Any]]:
         if row["status"] == "failed":
             reasons = [f"{row['reason_code']}: {row['reason_detail']}"]
         else:
-            tasks = [task for task in TASKS if row[f"{task}_status"] == "failed"]
+            tasks = [task for task in TIMED if row[f"{task}_status"] == "failed"]
             reasons = [f"{task}: {row[f'{task}_reason']}" for task in tasks]
         if reasons:
             lines.append(
@@ -155,7 +180,7 @@ def unsupported(rows: list[Row]) -> list[dict[str, Any]]:
     """Cells and tasks that a framework cannot do; models with the same reason share a line."""
     groups: dict[tuple, list[str]] = {}
     for row in rows:
-        found = [(task, row[f"{task}_reason"]) for task in TASKS if row[f"{task}_status"] == "unsupported"]
+        found = [(task, row[f"{task}_reason"]) for task in TIMED if row[f"{task}_status"] == "unsupported"]
         if row["status"] == "unsupported":
             found = [("all", f"{row['reason_code']}: {row['reason_detail']}")]
         for part, reason in found:
@@ -172,11 +197,12 @@ def machines(rows: list[Row]) -> list[dict[str, Any]]:
         lines.append(
             {"id": name, "platform": platform}
             | {key: _values(members, key) for key in ("cpu", "device", "kernel", "os", "python", "commit")}
-            | {key: _values(members, key, "{:g}") for key in ("cores", "memory_gb", "threads")}
+            | {key: _values(members, key, "{:g}".format) for key in ("cores", "memory_gb", "threads")}
             | {
                 "dates": _span([row["date"] for row in members if row["date"]]),
                 "steal": _most(members, "steal_max", 100, " %"),
                 "load": _most(members, "load_max", 1, ""),
+                "offline": _values(members, "offline", {True: "yes", False: "no"}.__getitem__),
                 "packages": [
                     {"framework": framework(row), "versions": _versions(row)} for row in versions.values()
                 ],
@@ -185,8 +211,8 @@ def machines(rows: list[Row]) -> list[dict[str, Any]]:
     return lines
 
 
-def _values(rows: list[Row], key: str, form: str = "{}") -> str | md.Markdown:
-    values = dict.fromkeys(form.format(row[key]) for row in rows if row[key] is not None)
+def _values(rows: list[Row], key: str, form: Callable[[Any], str] = str) -> str | md.Markdown:
+    values = dict.fromkeys(form(row[key]) for row in rows if row[key] is not None)
     return ", ".join(values) or md.DASH
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arena import files
+from arena import files, source
 
 SCHEMA = 1
 STATUSES = ("ok", "failed", "unsupported")
@@ -80,16 +80,12 @@ def weights(sources: Iterable[Path], models: list[str]) -> dict[str, str]:
     for model in models:
         if model not in found:
             raise ValueError(f"{model}: no {model}/source.json among --sources")
-        source = files.read_json(found[model])
         try:
-            if source["kind"] == "seeded":
-                words[model] = f"seeded (seed {source['seed']})"
-            elif source["kind"] == "hub":
-                words[model] = f"hub {source['repository']}@{source['revision']}"
-            else:
-                raise ValueError(f"{found[model]}: kind {source['kind']!r}: expected 'seeded' or 'hub'")
+            words[model] = source.words(files.read_json(found[model]))
         except KeyError as error:
             raise ValueError(f"{found[model]}: key {error} is missing; make the weights again") from error
+        except ValueError as error:
+            raise ValueError(f"{found[model]}: {error}") from error
     return words
 
 

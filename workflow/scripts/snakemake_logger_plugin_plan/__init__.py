@@ -8,6 +8,7 @@ Each line holds one of
     {"job": {rule, wildcards, reason, works}}  a job that would run; it works unless it only names inputs
     {"past": {rule, wildcards, env, seconds}}  a job of the graph: its env file, its last duration or null
     {"environment": path}                      an env that would be installed first
+    {"weights": text}                          where a model's weights come from, as the rules put it
     {"total": count}                           the number of jobs, to check the above against
 """
 
@@ -50,6 +51,8 @@ class LogHandler(LogHandlerBase):
         elif event is None and "Conda environment" in record.getMessage():
             path = record.getMessage().removeprefix("Conda environment ").removesuffix(" will be created.")
             self.write({"environment": path})
+        elif event is None and record.getMessage().startswith("Weights of "):
+            self.write({"weights": record.getMessage()})
         elif record.levelno >= WARNING:
             print(self.format(record), file=sys.stderr)
 

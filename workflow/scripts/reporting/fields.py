@@ -1,0 +1,18 @@
+"""How values are written into the platform CSV."""
+
+from __future__ import annotations
+
+
+def six(value: float | None) -> float | None:
+    """Six significant digits: enough for any reader, and equal on every machine."""
+    return None if value is None else float(f"{value:.6g}")
+
+
+def flag(value: bool | None) -> str | None:
+    """A truth value as the CSV has it."""
+    return None if value is None else str(value).lower()
+
+
+def megabytes(count: int | None) -> float | None:
+    """Bytes in MB (10^6 bytes)."""
+    return None if count is None else round(count / 1e6, 3)

@@ -1,0 +1,109 @@
+"""What is ranked: the columns of times and rates, how each is printed, and who is first in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from reporting import comparison
+from reporting import markdown as md
+from reporting.comparison import FIGURES, RANKED
+from reporting.tables import Row
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One column that ranks rows."""
+
+    column: str
+    title: str
+    unit: str
+    task: str  # whose status, reason, `noisy` and `steady` it shares
+    form: Callable[[float], str]
+    more: bool = False  # whether more is better
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The columns of its 95 % interval."""
+        if self.more:
+            return f"{self.column}_low", f"{self.column}_high"
+        return f"{self.task}_low_ms", f"{self.task}_high_ms"
+
+    @property
+    def heading(self) -> str:
+        return f"{self.title} ({self.unit})"
+
+
+def _rate(value: float) -> str:
+    return md.significant(value, 3)
+
+
+TIMES = tuple(
+    Measure("compile_s", "Compile", "s", "compile", form)
+    if column == "compile_s"
+    else Measure(column, column.removesuffix("_ms").capitalize(), "ms", column.removesuffix("_ms"), form)
+    for column, form in FIGURES.items()
+)
+RATES = (
+    Measure("prefill_tokens_per_s", "Prefill", "tokens/s", "decode", _rate, more=True),
+    Measure("decode_tokens_per_s", "Decode", "tokens/s", "decode", _rate, more=True),
+)
+
+
+def of(rows: list[Row]) -> list[Measure]:
+    """The measures of these rows: every time, and the rates that any of them has."""
+    return [*TIMES, *(rate for rate in RATES if any(row.get(rate.column) is not None for row in rows))]
+
+
+def best(rows: list[Row], measure: Measure) -> list[Row]:
+    """The first of the ranked rows of one machine, model and lane, with those that cannot be told from it.
+
+    Times as ``comparison.best``. Rates: every row whose interval of the ratio to the highest, recovered from
+    the two intervals, includes 1; where a CSV has no intervals, every row with the highest rate.
+    """
+    found = [row for row in rows if row["status"] in RANKED and row.get(measure.column)]
+    if not measure.more:
+        return comparison.best(found, measure.column)
+    found.sort(key=lambda row: row[measure.column], reverse=True)
+    return [row for row in found if row is found[0] or _tied(found[0], row, measure)]
+
+
+def _tied(first: Row, row: Row, measure: Measure) -> bool:
+    ends = [_three(each, measure) for each in (first, row)]
+    if not all(map(all, ends)):
+        return row[measure.column] == first[measure.column]
+    return recovered(*ends)[0] <= 1.0
+
+
+def _three(row: Row, measure: Measure) -> tuple[float, float, float]:
+    low, high = measure.ends
+    return row.get(low), row[measure.column], row.get(high)
+
+
+def recovered(upper: Sequence[float], lower: Sequence[float]) -> tuple[float, float]:
+    """Ends of the 95 % interval of the ratio ``upper / lower``, each given as (low, point, high), above 0.
+
+    The method of variance estimates recovery, on logarithms (Zou and Donner, "Construction of confidence
+    limits about effect measures: a general approach", Statistics in Medicine 27, 2008, equation 5), for two
+    figures whose intervals were found apart: with d the difference of the logarithms,
+    low = d - sqrt((upper - upper_low)^2 + (lower_high - lower)^2), and high alike.
+    """
+    (a, b, c), (d, e, f) = (map(math.log, ends) for ends in (upper, lower))
+    middle = b - e
+    return math.exp(middle - math.hypot(b - a, f - e)), math.exp(middle + math.hypot(c - b, e - d))
+
+
+def lead(first: Row, following: Row, measure: Measure) -> tuple[float, float | None, float | None]:
+    """How many times as fast the first is as the one that follows: (ratio, low, high) of the 95 % interval.
+
+    Ends are None where nothing is known of them: of what was measured once.
+    """
+    points = [row[measure.column] for row in (first, following)]
+    point = points[0] / points[1] if measure.more else points[1] / points[0]
+    stored = [following.get(f"{measure.task}_to_best{end}") for end in ("", "_low", "_high")]
+    if not measure.more and None not in stored:
+        return stored[0], stored[1], stored[2]
+    pair = (first, following) if measure.more else (following, first)
+    ends = [_three(row, measure) for row in pair]
+    return (point, *(recovered(*ends) if all(map(all, ends)) else (None, None)))

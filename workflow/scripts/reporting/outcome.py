@@ -1,0 +1,52 @@
+"""How a cell, or one of its tasks, ended: over all rounds, the worst decides."""
+
+from __future__ import annotations
+
+from reporting.columns import TASKS
+from reporting.rounds import Cell
+
+
+def status(cell: Cell) -> str:
+    """``failed`` or ``unsupported`` if any round is, else the gate's verdict."""
+    found = {record["status"] for record in cell.rounds}
+    for bad in ("failed", "unsupported"):
+        if bad in found:
+            return bad
+    return cell.verdict["verdict"]
+
+
+def culprit(cell: Cell) -> int | None:
+    """Index of the round that explains a failed or unsupported cell, None if all are ok."""
+    bad = [index for index, record in enumerate(cell.rounds) if record["status"] == status(cell)]
+    # Later rounds of a cell whose first failed say only "skipped".
+    telling = [i for i in bad if (cell.rounds[i]["reason"] or {}).get("code") != "skipped"]
+    return (telling or bad or [None])[0]
+
+
+def reason_of(reason: dict[str, str] | None) -> dict[str, str]:
+    """A reason's code and detail, also where none was recorded."""
+    return reason or {"code": "error", "detail": "no reason was recorded"}
+
+
+def task_status(cell: Cell, task: str) -> tuple[str | None, str | None]:
+    """Status of one task over all rounds, and its reason: one bad round spoils it.
+
+    (None, None) where the task was not asked for, or the cell's own status says it all.
+    """
+    if culprit(cell) is not None:
+        return None, None
+    missing = False
+    asked = [record for record in cell.rounds if task in record.get("asked", TASKS)]
+    for record in asked:
+        result = record["tasks"].get(task)
+        if result is None:
+            missing = True
+        elif result["status"] != "ok":
+            reason = reason_of(result["reason"])
+            return result["status"], f"{reason['code']}: {reason['detail']}"
+    if not missing:
+        return ("ok", None) if asked else (None, None)
+    crashed = any(
+        result["status"] == "failed" for record in cell.rounds for result in record["tasks"].values()
+    )
+    return ("failed", "skipped: an earlier task failed") if crashed else (None, None)
