@@ -47,13 +47,14 @@ def exports(model):
 
 JAX_ROWS = [row for row in ROWS if FRAMEWORKS[row]["env"] == "jax"]
 JAX = measuring(rows=JAX_ROWS) | judging(rows=JAX_ROWS)
-UNET = {"reference StableDiffusion", "export_onnx StableDiffusion"}
+ONNX = {"onnx", "openvino"}  # what is made from the graph that PyTorch exports
 UNET_ROWS = [
     row
     for row in ROWS
     if FRAMEWORKS[row]["definitions"] == "torch"
-    or (FRAMEWORKS[row]["export"] == "onnx" and "StableDiffusion" not in FRAMEWORKS[row]["unsupported"])
+    or (FRAMEWORKS[row]["export"] in ONNX and "StableDiffusion" not in FRAMEWORKS[row]["unsupported"])
 ]
+UNET = {"reference StableDiffusion", *(f"export_{format} StableDiffusion" for format in ONNX)}
 UNET |= measuring(["StableDiffusion"], UNET_ROWS) | judging(["StableDiffusion"])
 
 
@@ -134,7 +135,9 @@ def test_a_new_version_measures_its_framework_alone(checkout):
         *("platforms/local.csv", "report.md", "logs/platform/local.log", "logs/report.log"),
         *("report.html", "report.json", "logs/page.log", "figures/.snakemake_timestamp"),
         *(f"figures/{model}.svg" for model in MODELS),
+        *(path for path in after.keys() - before.keys() if path.startswith("history/local/")),
     }
+    assert len([path for path in after.keys() - before.keys() if path.startswith("history/")]) == 1
     rows = upgraded.table()
     assert [row["status"] for row in rows] == [row["status"] for row in checkout.table()]
     assert {'"opt-einsum": "3.3.0"' in row["packages"] for row in rows if row["row"] in JAX_ROWS} == {True}

@@ -1,7 +1,7 @@
 // Tables: finished lines are taken out of a <noscript>, filtered and sorted by their keys, and put into the page.
 
 const STEP = 500; // lines that "Show more" adds
-const SCREEN = 25; // lines that are there at once; the rest follow in the next frame
+const SCREEN = 20; // lines that are there at once; the rest follow in the next frame
 
 class TableView {
   constructor(place) {

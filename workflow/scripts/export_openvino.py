@@ -11,15 +11,18 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import openvino as ov
-from openvino.passes import MakeStateful, Manager
+if TYPE_CHECKING:
+    import openvino as ov
 
 PAST, PRESENT = "past_key_values.", "present."  # as export_onnx_decode.py names them
 
 
 def keep_state(model: ov.Model) -> int:
     """Make each input of past keys or values, with its output, a variable of the engine; how many."""
+    from openvino.passes import MakeStateful, Manager  # here and below, so that --help needs no OpenVINO
+
     pairs = {
         name: PRESENT + name.removeprefix(PAST)
         for port in model.inputs
@@ -41,6 +44,8 @@ def compress(model: ov.Model) -> ov.Model:
 
 def save(model: ov.Model, out: Path) -> None:
     """Write ``out`` and its weights, each under a temporary name first; never in float16."""
+    import openvino as ov
+
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         ov.save_model(model, Path(folder, out.name), compress_to_fp16=False)
@@ -54,6 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--lane", choices=["float32", "int8"], required=True)
     parser.add_argument("--out", type=Path, required=True, help="written: .xml, and a .bin beside it")
     options = parser.parse_args(arguments)
+    import openvino as ov
 
     model = ov.Core().read_model(options.graph)
     variables = keep_state(model)
