@@ -21,9 +21,6 @@ LANES = {
     "tf32": (torch.float32, "tf32"),
     "bfloat16": (torch.bfloat16, "ieee"),
 }
-# The classes of layers of which a model stacks many alike: SmolLM2's 30, SmolVLA's 16. Not Whisper's four:
-# their gradients came out wrong that way (norms off by 0.44 in PyTorch 2.11 on CUDA).
-REPEATED = {"Layer"}
 DEVICES = {"cpu": "cpu", "cuda": "cuda", "rocm": "cuda", "metal": "mps", "xpu": "xpu"}
 
 
@@ -76,8 +73,6 @@ class Adapter(base.Adapter):
                 self.job.definition, self.job.architecture(), self.weights, self.dtype, self.device
             ).eval()
             del self.weights  # the module has them now
-            if self.compiled:
-                _compile_layers_once(self.module)
         inputs = {name: self._tensor(array) for name, array in self.job.task_inputs(task).items()}
         if task == "decode":
             return self._generation(inputs["input_ids"])
@@ -198,16 +193,6 @@ class Adapter(base.Adapter):
         if self.device.type in ("cuda", "xpu"):
             return getattr(torch, self.device.type).max_memory_allocated(self.device)
         return torch.mps.driver_allocated_memory() if self.device.type == "mps" else None
-
-
-def _compile_layers_once(module: torch.nn.Module) -> None:
-    """Let ``torch.compile`` compile the layers of ``module`` that repeat once, and repeat their code.
-
-    The whole stays one graph; outside of the compiler nothing changes. The class is marked, not each
-    layer: PyTorch 2.13 takes layers that are marked one by one for one another.
-    """
-    for kind in {type(layer) for layer in module.modules() if type(layer).__name__ in REPEATED}:
-        kind.forward = torch.compiler.nested_compile_region(kind.forward)
 
 
 def _device(accelerator: str) -> torch.device:
