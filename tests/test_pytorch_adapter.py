@@ -95,10 +95,10 @@ def test_bfloat16_rounds_everything_and_comes_back_as_float32(name, tmp_path):
 
 
 def test_the_strict_lane_forbids_tf32_everywhere(tmp_path):
-    matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn.conv
-    matmul.fp32_precision = convolution.fp32_precision = "tf32"
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    products.allow_tf32 = convolutions.allow_tf32 = True
     Adapter(job("SmolVLA", tmp_path))
-    assert (matmul.fp32_precision, convolution.fp32_precision) == ("ieee", "ieee")
+    assert (products.allow_tf32, convolutions.allow_tf32) == (False, False)
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,8 @@ from models.torch.loading import load as load_module
 
 from adapters import base
 
-# What a lane's weights and activations are, and how exactly float32 ones are multiplied.
-LANES = {
-    "float32": (torch.float32, "ieee"),
-    "tf32": (torch.float32, "tf32"),
-    "bfloat16": (torch.bfloat16, "ieee"),
-}
+# What a lane's weights and activations are.
+LANES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16}
 DEVICES = {"cpu": "cpu", "cuda": "cuda", "rocm": "cuda", "metal": "mps", "xpu": "xpu"}
 
 
@@ -35,9 +31,9 @@ class Adapter(base.Adapter):
             raise base.UnsupportedError("unsupported-lane", f"this adapter has no {job.lane} lane")
         if job.lane == "tf32" and job.accelerator != "cuda":
             raise base.UnsupportedError("unsupported-lane", "TF32 is a format of NVIDIA's tensor cores")
-        self.dtype, precision = LANES[job.lane]
-        torch.backends.cuda.matmul.fp32_precision = precision
-        torch.backends.cudnn.conv.fp32_precision = precision
+        self.dtype = LANES[job.lane]
+        # The newer fp32_precision leaves torch.export, of 2.11 to 2.13, with "a mix of the legacy and new APIs".
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = job.lane == "tf32"
         torch.set_num_threads(job.threads)
         self.device = _device(job.accelerator)
         self.compiled = bool(job.options.get("compile", False))
