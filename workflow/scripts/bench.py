@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURING = ("benchmark", "benchmark_repeat")
+REPORT = ("results/report.md", "results/report.html")
 EMPTY = 'rule all:\n    input: "there"\n'
 
 
@@ -65,8 +66,8 @@ def fresh(clone: Path) -> None:
     cache = {"UV_CACHE_DIR": str(clone.parent / "uv-cache"), "PIP_NO_CACHE_DIR": "1"}
     phases = {
         "runner environment": ["make", "setup"],
-        "frameworks' environments": [".venv/bin/snakemake", "--conda-create-envs-only", "results/report.md"],
-        "workflow": [".venv/bin/snakemake", "results/report.md"],
+        "frameworks' environments": [".venv/bin/snakemake", "--conda-create-envs-only", *REPORT],
+        "workflow": ["make", "report"],
     }
     path = f"{clone / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     seconds = {}
@@ -128,7 +129,7 @@ def idle(directory: Path, binaries: Path, pairs: int) -> None:
         (Path(empty) / "Snakefile").write_text(EMPTY, encoding="utf-8")
         (Path(empty) / "there").touch()
         snakemake = [str(binaries / "snakemake"), "--cores", "all"]
-        runs = {"arena": ([*snakemake, "results/report.md"], directory), "empty": (snakemake, Path(empty))}
+        runs = {"arena": ([*snakemake, *REPORT], directory), "empty": (snakemake, Path(empty))}
         seconds = {name: [] for name in runs}
         for _ in range(pairs + 1):
             for name, (command, where) in runs.items():
