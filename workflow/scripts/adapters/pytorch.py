@@ -32,7 +32,7 @@ class Adapter(base.Adapter):
         if job.lane == "tf32" and job.accelerator != "cuda":
             raise base.UnsupportedError("unsupported-lane", "TF32 is a format of NVIDIA's tensor cores")
         self.dtype = LANES[job.lane]
-        # The newer fp32_precision leaves torch.export, of 2.11 to 2.13, with "a mix of the legacy and new APIs".
+        # The newer fp32_precision leaves torch.export (2.11 to 2.13) with "a mix of the legacy and new APIs".
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = job.lane == "tf32"
         torch.set_num_threads(job.threads)
         self.device = _device(job.accelerator)
