@@ -1,13 +1,13 @@
 """The engines in Rust time by the same protocol as Python: one scripted clock drives both."""
 
 import json
-import os
 import shutil
 import subprocess
 from dataclasses import asdict
 
 import pytest
 from arena.protocol import Limits, measure
+from checkout import CARGO
 from runner import REPOSITORY
 
 SECOND = 10**9
@@ -32,7 +32,7 @@ def conformance(tmp_path_factory):
     """The program of the shared crate that reads a script and writes what the protocol recorded."""
     if shutil.which("cargo") is None:
         pytest.skip("no cargo here")
-    target = os.environ.get("CARGO_TARGET_DIR", str(REPOSITORY / ".snakemake" / "cargo-tests"))
+    target = CARGO["CARGO_TARGET_DIR"]
     command = ["cargo", "build", "--quiet", "--locked", "--package", "arena", "--target-dir", target]
     subprocess.run(command, cwd=REPOSITORY / "workflow" / "engines", check=True)
     return f"{target}/debug/conformance"

@@ -1,5 +1,6 @@
 """What the rules name as inputs: every project module that a script imports, and nothing else."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,34 @@ def test_direct_indirect_and_late_imports_are_found(tmp_path):
         tmp_path, script=LATE, pkg__a="from pkg.b import thing\n", pkg__b="import os\n", pkg__c="", pkg__d=""
     )
     assert found(tmp_path, "script.py") == ["pkg/__init__.py", "pkg/a.py", "pkg/b.py", "pkg/c.py"]
+
+
+def test_every_form_of_import_is_seen(tmp_path):
+    script = """import numpy; import pkg.a as first, pkg.b
+from pkg import (  # noqa
+    c as third,  # of three
+    d,
+)
+def late(): from pkg.e import thing
+from .pkg import f
+text = "import of pkg.f"
+"""
+    write(tmp_path, script=script, **{f"pkg__{name}": "" for name in "abcdef"})
+    assert found(tmp_path, "script.py") == ["pkg/__init__.py", *(f"pkg/{name}.py" for name in "abcde")]
+
+
+def test_the_whole_project_is_read_as_python_reads_it():
+    """Against Python's own parser, for every module."""
+    for path in sorted(SCRIPTS.rglob("*.py")):
+        parsed = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                parsed |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                parsed |= {f"{node.module}.{alias.name}" for alias in node.names}
+        assert parsed <= imports._imported(path), path
+        more = imports._imported(path) - parsed
+        assert [name for name in more if imports._files(name, SCRIPTS)] == [], path
 
 
 def test_modules_that_import_each_other_end(tmp_path):

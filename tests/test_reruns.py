@@ -9,6 +9,7 @@ from dataclasses import replace as changed
 
 import pytest
 from checkout import (
+    ENGINES,
     FRAMEWORKS,
     LANES,
     MODELS,
@@ -22,6 +23,7 @@ from checkout import (
     snapshot,
 )
 
+PYTHON = [row for row in ROWS if row not in ENGINES]
 STRICT = [row for row in ROWS if LANES[row] == "float32"]
 NEW_ROW = """\\1      onnxruntime-again:
         label: ONNX Runtime again
@@ -47,6 +49,7 @@ def exports(model):
 
 JAX_ROWS = [row for row in ROWS if FRAMEWORKS[row]["env"] == "jax"]
 JAX = measuring(rows=JAX_ROWS) | judging(rows=JAX_ROWS)
+BUILT = {"build_engine"} | measuring(rows=["candle"]) | judging(rows=["candle"])
 ONNX = {"onnx", "openvino"}  # what is made from the graph that PyTorch exports
 UNET_ROWS = [
     row
@@ -61,7 +64,18 @@ UNET |= measuring(["StableDiffusion"], UNET_ROWS) | judging(["StableDiffusion"])
 CHANGES = [
     ("envs/jax.yaml", append("# a comment\n"), JAX),
     ("workflow/scripts/adapters/jax.py", append("# a comment\n"), JAX),
-    ("workflow/scripts/arena/protocol.py", append("# a comment\n"), measuring() | judging()),
+    (
+        "workflow/scripts/arena/protocol.py",
+        append("# a comment\n"),
+        measuring(rows=PYTHON) | judging(rows=PYTHON),
+    ),
+    ("workflow/engines/arena/src/protocol.rs", append("// a comment\n"), BUILT),
+    ("workflow/engines/candle/src/resnet.rs", append("// a comment\n"), BUILT),
+    ("workflow/engines/Cargo.lock", append('[[package]]\nname = "another"\nversion = "1.0.0"\n'), set()),
+    ("workflow/engines/Cargo.lock", replace('(name = "candle-nn"\nversion = )".*"', r'\1"9.9.9"'), BUILT),
+    ("workflow/engines/Cargo.toml", replace(r'members = \["arena"', 'members = ["arena", "another"'), set()),
+    ("workflow/engines/Cargo.toml", replace('lto = "thin"', "lto = true"), BUILT),
+    ("envs/rust.yaml", append("# a comment\n"), BUILT | measuring(rows=ENGINES) | judging(rows=ENGINES)),
     (
         "workflow/scripts/models/jax/whisper.py",
         append("# a comment\n"),

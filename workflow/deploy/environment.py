@@ -16,6 +16,8 @@ from pathlib import Path
 import installer
 
 WITH_CONDA = "Or install conda 24.7.1 or later (for example Miniforge); once it is on PATH it is used."
+# What the system may have in conda's place: the steps that need these say so where it has not.
+SYSTEM = re.compile(r"(rust|c-compiler|pkg-config)\b")
 ABANDONED_AFTER_S = 24 * 3600.0
 
 
@@ -47,10 +49,11 @@ def read_environment(path: Path) -> tuple[str, list[str]]:
             requirements += entry["pip"]
         elif isinstance(entry, str) and re.match(r"python\b(?!-)", entry):
             python = python_request(path, entry)
-        elif entry != "pip":
+        elif entry != "pip" and not (isinstance(entry, str) and SYSTEM.match(entry)):
             raise BuildError(
-                f"{path}: dependency `{entry}` needs conda; expected only `python=3.11`, `pip` and a "
-                f"`pip:` list. Move it to `pip:` if PyPI has it. {WITH_CONDA}"
+                f"{path}: dependency `{entry}` needs conda; expected only `python=3.11`, `pip`, a `pip:` "
+                "list and what the system may have (rust, c-compiler, pkg-config). Move it to `pip:` if "
+                f"PyPI has it. {WITH_CONDA}"
             )
     for requirement in requirements:
         if not isinstance(requirement, str):

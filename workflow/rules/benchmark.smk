@@ -14,6 +14,8 @@ rule benchmark:
         inputs="results/models/{model}/inputs.safetensors",
         export=exported,
         decode_export=exported_decode,
+        program=engine_program,
+        build=engine_record,
     output:
         result="results/benchmarks/{platform}/{model}/{row}/round-1.json",
         outputs="results/benchmarks/{platform}/{model}/{row}/round-1.safetensors",
@@ -36,7 +38,7 @@ rule benchmark:
         row=row_arguments,
         round=round_number,
         extra=round_arguments,
-        export=export_arguments,
+        files=file_arguments,
         cache=cache_directory,
         order=order,
         protocol=protocol,
@@ -46,7 +48,7 @@ rule benchmark:
         f" of {ROUNDS[-1]}"
     shell:
         "python {input.script:q} --platform {wildcards.platform:q} --model {wildcards.model:q}"
-        " --row {wildcards.row:q} {params.row:q} --round {params.round} {params.extra:q} {params.export:q}"
+        " --row {wildcards.row:q} {params.row:q} --round {params.round} {params.extra:q} {params.files:q}"
         " --order {params.order:q} --protocol {params.protocol:q} --threads {params.threads}"
         " --timeout {resources.timeout_s} --memory-limit {resources.memory_limit_mb}"
         " --weights {input.weights:q} --config {input.config:q} --inputs {input.inputs:q}"
@@ -63,6 +65,8 @@ use rule benchmark as benchmark_repeat with:
         inputs="results/models/{model}/inputs.safetensors",
         export=exported,
         decode_export=exported_decode,
+        program=engine_program,
+        build=engine_record,
         first="results/benchmarks/{platform}/{model}/{row}/round-1.json",
         cache="results/benchmarks/{platform}/{model}/{row}/cache",
     output:
@@ -75,7 +79,7 @@ use rule benchmark as benchmark_repeat with:
         row=row_arguments,
         round=round_number,
         extra=round_arguments,
-        export=export_arguments,
+        files=file_arguments,
         cache=cache_directory,
         order=order,
         protocol=protocol,

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shlex
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from snakemake.settings.types import DeploymentMethod
 
 ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
+ENGINES = ROOT / "workflow" / "engines"
 sys.path.insert(0, str(SCRIPTS))
 
-from arena import files, flops, imports, machine, packages, source
+from arena import crates, files, flops, imports, machine, source
 from arena.config import ConfigError, float32_row, resolve
 
 try:
@@ -42,6 +44,8 @@ PREPARATION = 10**12
 # Without environments (profiles/host) every rule uses the Python that runs Snakemake.
 HOST = DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method
 if HOST:
+    from arena import packages
+
     # Its name is not `python` everywhere; a function of the shell's is found first. Snakemake reads the braces.
     shell.prefix(f'python() {{{{ {shlex.quote(sys.executable)} "$@"; }}}}; ')
 
@@ -49,10 +53,12 @@ if HOST:
 wildcard_constraints:
     model="|".join(sorted(MODELS)),
     row="|".join(sorted(FRAMEWORKS)),
+    engine="[a-z0-9-]+",
     platform="|".join(sorted(PLATFORMS)),
     n=r"[2-9]|[1-9][0-9]+",  # round 1 has a rule of its own
 
 
+@cache
 def here(path):
     """A file of this checkout as the workflow sees it: relative where it runs in the checkout."""
     return (
@@ -196,6 +202,8 @@ def framework_env(wildcards):
 def measuring_modules(wildcards):
     """Everything that a cell's process imports: supervisor, protocol, adapter, the model's definition."""
     row = framework(wildcards)
+    if row["engine"]:
+        return modules("benchmark.py")
     names = ["benchmark.py", "measure.py", adapter(row)]
     if row["definitions"]:
         names += [
@@ -212,9 +220,9 @@ def adapter(row):
 
 
 def unsupported(wildcards):
-    """Why this row does not run the model, {code, why}; None if it does."""
+    """Why this row does not run the model, {code, why}; None if it does, as far as is known before a build."""
     row = framework(wildcards)
-    if HOST and not packages.installed(row["distribution"]):
+    if HOST and not row["engine"] and not packages.installed(row["distribution"]):
         return {"code": "not-installed", "why": "not installed here"}
     return row["unsupported"].get(wildcards.model)
 
@@ -252,6 +260,54 @@ def exported_decode(wildcards):
     return f"results/exports/{wildcards.model}/{kind}/{name}"
 
 
+# An engine is a program of its own instead of an adapter: what its build is told, and where that leaves it.
+
+
+def engine_program(wildcards):
+    engine = framework(wildcards)["engine"]
+    if not engine or unsupported(wildcards):
+        return []
+    return f"results/engines/{wildcards.platform}/{engine}/program"
+
+
+def engine_record(wildcards):
+    program = engine_program(wildcards)
+    return str(Path(program).with_name("build.json")) if program else []
+
+
+def engine_sources(wildcards):
+    """The engine's own files and those of the crate that all engines share; none if there is no program."""
+    folders = [ENGINES / "arena", ENGINES / wildcards.engine]
+    found = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return sorted(map(here, found)) if folders[1].exists() else []
+
+
+def engine_crate(wildcards):
+    entries = CONFIG["frameworks"].values()
+    return next(e["distribution"] for e in entries if e["engine"] == wildcards.engine)
+
+
+def engine_accelerator(wildcards):
+    return PLATFORMS[wildcards.platform]["accelerator"]
+
+
+@cache
+def locked_crates(engine):
+    """What of Cargo.lock and of the workspace's Cargo.toml concerns this engine."""
+    if not (ENGINES / engine).exists():
+        return "{}"
+    with open(ENGINES / "Cargo.toml", "rb") as stream:
+        manifest = tomllib.load(stream)
+    del manifest["workspace"]["members"]
+    locked = crates.locked(ENGINES / "Cargo.lock", f"arena-{engine}")
+    digest = hashlib.sha256("\n".join(locked).encode()).hexdigest()
+    return as_json({"workspace": manifest, "crates": len(locked), "sha256": digest})
+
+
+def engine_settings(wildcards):
+    return locked_crates(wildcards.engine)
+
+
 def row_arguments(wildcards):
     """The row's command-line arguments for benchmark.py that are the same in every round."""
     row, platform = framework(wildcards), PLATFORMS[wildcards.platform]
@@ -259,7 +315,6 @@ def row_arguments(wildcards):
         "framework": row["id"],
         "label": row["label"],
         "lane": row["lane"],
-        "adapter": here(adapter(row)),
         "distribution": row["distribution"],
         "options": as_json(row["options"]),
         "environment": as_json(row["environment"]),
@@ -267,6 +322,8 @@ def row_arguments(wildcards):
         "definition": definition(wildcards),
         "loss": loss(wildcards),
     }
+    if row["adapter"]:
+        arguments["adapter"] = here(adapter(row))
     if tokens := decode_tokens(wildcards):
         arguments["decode-tokens"] = tokens
     if reason := unsupported(wildcards):
@@ -286,11 +343,15 @@ def cache_directory(wildcards):
     return f"results/benchmarks/{wildcards.platform}/{wildcards.model}/{wildcards.row}/cache"
 
 
-def export_arguments(wildcards, input):
-    arguments = ["--export", input.export] if input.export else []
-    return arguments + (
-        ["--decode-export", input.decode_export] if input.decode_export else []
-    )
+def file_arguments(wildcards, input):
+    """The files that some rows read and others do not."""
+    files_in = {
+        "--export": input.export,
+        "--decode-export": input.decode_export,
+        "--program": input.program,
+        "--build": input.build,
+    }
+    return [word for name, file in files_in.items() if file for word in (name, file)]
 
 
 def order_key(wildcards):

@@ -39,14 +39,16 @@ def arguments() -> argparse.Namespace:
     cell = parser.add_argument_group("the cell")
     for name in ("platform", "model", "row", "framework", "label", "lane", "accelerator"):
         cell.add_argument(f"--{name}", required=True)
-    cell.add_argument("--adapter", type=Path, required=True, help="file with the framework's Adapter class")
+    cell.add_argument("--adapter", type=Path, help="file with the framework's Adapter class, for measure.py")
+    cell.add_argument("--program", type=Path, help="an engine's executable, which takes measure.py's place")
+    cell.add_argument("--build", type=Path, help="what build_engine.py recorded of it")
     cell.add_argument("--definition", required=True, help="module in models/*/")
     cell.add_argument("--loss", required=True, choices=["cross_entropy", "mse"])
     cell.add_argument("--options", type=json.loads, default={}, help="the row's options, JSON")
     cell.add_argument(
         "--environment", type=json.loads, default={}, help="variables, JSON; {threads}, {cache}"
     )
-    cell.add_argument("--distribution", required=True, help="installed package: version and footprint")
+    cell.add_argument("--distribution", required=True, help="package: version and footprint")
     cell.add_argument("--libraries", nargs="*", default=[], help="packages that count to the footprint too")
     cell.add_argument("--decode-tokens", type=int, default=0, help="how many tokens task decode generates")
     cell.add_argument("--unsupported", type=json.loads, help="JSON {code, why}: record this, run nothing")
@@ -72,7 +74,9 @@ def arguments() -> argparse.Namespace:
     outputs.add_argument(
         "--keep-job", type=Path, help="also write the job file here, to run measure.py by hand"
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.built = files.read_json(args.build) if args.build else None
+    return args
 
 
 def main() -> None:
@@ -88,6 +92,8 @@ def main() -> None:
         if args.unsupported:
             reason = {"code": args.unsupported["code"], "detail": args.unsupported["why"]}
             measured = {"status": "unsupported", "reason": reason}
+        elif args.built and args.built["status"] != "ok":
+            measured = {key: args.built[key] for key in ("status", "reason")}
         elif first and first["status"] != "ok":
             measured = {
                 "status": first["status"],
@@ -130,8 +136,10 @@ def supervise(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
     if args.keep_job:
         files.write_json(args.keep_job, job)
 
-    measure = str(Path(__file__).with_name("measure.py"))
-    command = [*isolated, sys.executable, measure, "--job", str(stage / "job.json")]
+    measure = [sys.executable, str(Path(__file__).with_name("measure.py"))]
+    if args.program:
+        measure = [str(args.program.resolve())]
+    command = [*isolated, *measure, "--job", str(stage / "job.json")]
     card = nvml.open_gpu() if args.accelerator == "cuda" else None
     before = machine.conditions()
     with open(args.log, "wb") as log, gpu.Watch(card) if card else nullcontext() as watch:
@@ -190,7 +198,7 @@ def job_description(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
         "result": str(stage.resolve() / "result.json"),
         "outputs": str(stage.resolve() / "outputs.safetensors"),
         "gradients": str(stage.resolve() / "gradients.safetensors") if args.gradients else None,
-        "adapter": str(args.adapter.resolve()),
+        "adapter": str(args.adapter.resolve()) if args.adapter else None,
         "definition": args.definition,
         "loss": args.loss,
         "lane": args.lane,
@@ -278,7 +286,7 @@ def store(args: argparse.Namespace, stage: Path, measured: dict[str, Any]) -> No
         "cold": args.first_round is None,
     }
     absent |= dict.fromkeys(("cold_start_s", "offline", "network_attempts", "log_tail"))
-    installed = installation(args.distribution, args.libraries)
+    installed = built(args.built) if args.built else installation(args.distribution, args.libraries)
     files.write_json(
         args.result,
         {"schema": SCHEMA, **identity, "round": args.round}
@@ -310,6 +318,13 @@ def installation(distribution: str, libraries: list[str]) -> dict[str, Any]:
         }
     except metadata.PackageNotFoundError:
         return {"version": None, "packages": {}, "footprint_bytes": None}
+
+
+def built(record: dict[str, Any]) -> dict[str, Any]:
+    """The same of an engine, of which the program is all that is needed; and how it was built."""
+    how = {key: record[key] for key in ("flags", "features", "target_cpu") if key in record}
+    found = {key: record[key] for key in ("version", "packages")}
+    return found | {"footprint_bytes": record["program_bytes"], "build": how}
 
 
 def commit() -> str | None:

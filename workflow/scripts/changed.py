@@ -83,11 +83,12 @@ def in_words(why: str, jobs: list[Job], results: Path) -> str:
 
 
 def packages(results: Path, job: Job) -> dict[str, str]:
-    """Versions with which a measuring job's cell was measured, or nothing."""
+    """Versions with which a cell was measured, or nothing: an engine's do not come from its environment."""
     if NAMES.get(job["rule"]) != "measurement":
         return {}
     record = results.joinpath("benchmarks", *map(str, cell(job)), "round-1.json")
-    return files.read_json(record)["packages"] if record.exists() else {}
+    known = files.read_json(record) if record.exists() else {}
+    return {} if "build" in known else known.get("packages", {})
 
 
 def pins(env: Path) -> dict[str, str]:

@@ -20,7 +20,7 @@ FILLS = {
     "zeros": (set(), set(), {"float32", "int64"}),
     "values": ({"values"}, set(), {"float32", "int64"}),
 }
-FILE_KEYS = ("env", "envs", "adapter", "export", "definitions", "rows", "unsupported")
+FILE_KEYS = ("env", "envs", "adapter", "engine", "export", "definitions", "rows", "unsupported")
 TARGET_DTYPE = {"cross_entropy": "int64", "mse": "float32"}
 
 
@@ -140,6 +140,13 @@ def _check_environment(config: dict, basedir: Path) -> Iterator[Problem]:
                 yield Problem(path, f"{shown(value)} is not allowed; allowed: {text}")
 
 
+def _check_adapters(config: dict, basedir: Path) -> Iterator[Problem]:
+    for framework, entry in config["frameworks"].items():
+        if (entry["adapter"] is None) == (entry["engine"] is None):
+            text = f"{shown(entry['adapter'])} beside engine {shown(entry['engine'])}"
+            yield Problem(("frameworks", framework, "adapter"), f"{text}; allowed: one of the two, not both")
+
+
 def _check_unsupported(config: dict, basedir: Path) -> Iterator[Problem]:
     for framework, entry in config["frameworks"].items():
         for model in entry["unsupported"]:
@@ -226,7 +233,8 @@ def _check_files(config: dict, basedir: Path) -> Iterator[Problem]:
         path = ("frameworks", name)
         for key, env in _environments(framework, config["platforms"]).items():
             needed.setdefault(f"envs/{env}.yaml", (*path, *key))
-        needed.setdefault(adapter_file(framework["adapter"]), (*path, "adapter"))
+        if framework["adapter"]:
+            needed.setdefault(adapter_file(framework["adapter"]), (*path, "adapter"))
         if framework["export"]:
             needed.setdefault(f"{SCRIPTS}/export_{framework['export']}.py", (*path, "export"))
         for model_name, model in models.items():
@@ -278,6 +286,7 @@ CHECKS: dict[Callable[[dict, Path], Iterator[Problem]], list[tuple[str, ...]]] =
         ("models", "*", "source", "**"),
     ],
     _check_environment: [("frameworks", "*", "environment", "**")],
+    _check_adapters: [("frameworks", "*", "adapter"), ("frameworks", "*", "engine")],
     _check_unsupported: [("frameworks", "*", "unsupported"), ("models",)],
     _check_variants: [("models", "*", "scale_of")],
     _check_workloads: [

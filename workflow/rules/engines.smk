@@ -1,0 +1,37 @@
+"""The engines written in Rust: workflow/engines/ → results/engines/{platform}/, one build for each platform's processor.
+
+Cargo.lock and the workspace's Cargo.toml are the same for all engines: what of them concerns this one is a
+parameter, so that another engine's new version builds nothing here.
+"""
+
+
+rule build_engine:
+    input:
+        script=script("build_engine.py"),
+        modules=modules("build_engine.py"),
+        sources=engine_sources,
+    output:
+        program="results/engines/{platform}/{engine}/program",
+        record="results/engines/{platform}/{engine}/build.json",
+    log:
+        "results/logs/build_engine/{platform}/{engine}.log",
+    priority: PREPARATION
+    conda:
+        env("rust")
+    threads: measuring_cores
+    resources:
+        **asked_of_slurm(),
+        mem_mb=8000,
+        runtime=60,
+    params:
+        workspace=here(ENGINES),
+        crate=engine_crate,
+        accelerator=engine_accelerator,
+        target="results/engines/target",
+        locked=engine_settings,
+    message:
+        "{wildcards.engine}: build the engine for {wildcards.platform}"
+    shell:
+        "python {input.script:q} --workspace {params.workspace:q} --engine {wildcards.engine:q}"
+        " --crate {params.crate:q} --accelerator {params.accelerator:q} --threads {threads}"
+        " --target {params.target:q} --program {output.program:q} --record {output.record:q} > {log:q} 2>&1"

@@ -1,0 +1,51 @@
+"""What Cargo.lock says of the crates that an engine is built from."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+Package = dict[str, Any]
+
+
+def locked(lock: Path, package: str) -> list[str]:
+    """``name version checksum`` of everything that ``package`` needs, directly or not, sorted.
+
+    It tells whether a change of Cargo.lock, which all engines share, concerns this one. Raises KeyError,
+    naming both, if ``package`` is not in the file.
+    """
+    packages = _packages(lock)
+    waiting, found = [_of_this_name(packages, package, lock)], set()
+    while waiting:
+        entry = waiting.pop()
+        identity = f"{entry['name']} {entry['version']} {entry.get('checksum', 'of this checkout')}"
+        if identity not in found:
+            found.add(identity)
+            waiting += [_meant(packages, needed) for needed in entry.get("dependencies", [])]
+    return sorted(found)
+
+
+def direct(lock: Path, package: str) -> dict[str, str]:
+    """Versions, by name, of the published crates that ``package`` itself names. KeyError as above."""
+    packages = _packages(lock)
+    needed = [_meant(packages, text) for text in _of_this_name(packages, package, lock)["dependencies"]]
+    return {entry["name"]: entry["version"] for entry in needed if "checksum" in entry}
+
+
+def _packages(lock: Path) -> list[Package]:
+    with open(lock, "rb") as stream:
+        return tomllib.load(stream)["package"]
+
+
+def _of_this_name(packages: list[Package], name: str, lock: Path) -> Package:
+    for entry in packages:
+        if entry["name"] == name:
+            return entry
+    raise KeyError(f"{lock} has no package {name}: name its folder in Cargo.toml and run `cargo build`")
+
+
+def _meant(packages: list[Package], dependency: str) -> Package:
+    """The entry of a dependency: its name, and its version where several are locked."""
+    name, *version = dependency.split(" ")
+    return next(e for e in packages if e["name"] == name and version[:1] in ([], [e["version"]]))

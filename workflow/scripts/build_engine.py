@@ -1,0 +1,142 @@
+"""Build one of the programs in workflow/engines/ for this machine's processor.
+
+Where there is no cargo, or the build fails, that is recorded, and the engine's cells say so: the exit
+status is 0 as long as the record could be written. CARGO_TARGET_DIR is honoured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from arena import crates, files
+
+FLAGS = "-C target-cpu=native"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--workspace", type=Path, required=True, help="directory with Cargo.lock")
+    parser.add_argument("--engine", required=True, help="its folder in the workspace")
+    parser.add_argument("--crate", required=True, help="the framework's crate, whose version is reported")
+    parser.add_argument("--accelerator", default="cpu")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="crates compiled at a time")
+    parser.add_argument("--target", type=Path, required=True, help="where cargo keeps what it compiled")
+    parser.add_argument("--program", type=Path, required=True, help="where the executable goes")
+    parser.add_argument("--record", type=Path, required=True, help="JSON: what was built, or why it was not")
+    args = parser.parse_args()
+
+    begin = time.monotonic()
+    record = {"version": None, "packages": {}, "program_bytes": None} | attempt(args)
+    record["seconds"] = time.monotonic() - begin
+    if record["status"] != "ok":
+        args.program.write_bytes(b"")  # the rule has promised a file; nothing runs it
+    files.write_json(args.record, record)
+    print(f"{args.engine}: {record['reason'] or record['packages']}")
+
+
+def attempt(args: argparse.Namespace) -> dict[str, Any]:
+    """Build the engine and put its program in place; what came of that."""
+    manifest = args.workspace / args.engine / "Cargo.toml"
+    if not manifest.exists():
+        return refused("unsupported", *published(args.crate))
+    for program, what in (("cargo", "no Rust"), ("cc", "no C compiler, with which Rust links")):
+        if shutil.which(program) is None:
+            return refused("unsupported", "no-cargo", f"{what} here: `{program}` is not on the PATH")
+    package, features = f"arena-{args.engine}", feature(manifest, args.accelerator)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", args.target)).resolve()
+    command = ["cargo", "build", "--release", "--locked", "--jobs", str(args.threads), "--package", package]
+    command += ["--target-dir", str(target)] + [f"--features={name}" for name in features]
+    print(f"RUSTFLAGS='{FLAGS}' {' '.join(command)}", flush=True)
+    done = subprocess.run(
+        command,
+        cwd=args.workspace,
+        env=os.environ | {"RUSTFLAGS": FLAGS},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    print(done.stdout, flush=True)
+    if done.returncode:
+        return refused("failed", "build-failed", first_error(done.stdout))
+    place(target / "release" / package, args.program)
+    used = crates.direct(args.workspace / "Cargo.lock", package)
+    return {
+        "status": "ok",
+        "reason": None,
+        "version": used[args.crate],
+        "packages": used | {"rustc": said("rustc", "--version").split()[1]},
+        "program_bytes": args.program.stat().st_size,
+        "flags": FLAGS,
+        "features": features,
+        "target_cpu": native(said("rustc", "--print", "target-cpus")),
+    }
+
+
+def refused(status: str, code: str, detail: str) -> dict[str, Any]:
+    return {"status": status, "reason": {"code": code, "detail": detail}}
+
+
+def feature(manifest: Path, accelerator: str) -> list[str]:
+    """The crate's feature of the accelerator's name, if it has one; without it a program uses the CPU."""
+    known = tomllib.loads(manifest.read_text(encoding="utf-8")).get("features", {})
+    return [accelerator] if accelerator in known else []
+
+
+def published(crate: str) -> tuple[str, str]:
+    """Reason code and sentence for a framework that no program here is for: what the registry says today."""
+    try:
+        asked = subprocess.run(
+            ["cargo", "info", "--quiet", "--color=never", crate],
+            cwd="/",  # in a workspace cargo would look into Cargo.lock first
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return "not-released", f"no release of {crate} is known; the crate registry could not be asked"
+    version = re.search(r"^version: (\S+)", asked.stdout, re.MULTILINE)
+    if version:
+        return (
+            "no-program",
+            f"{crate} {version[1]} is released; workflow/engines/ has no program for it",
+        )
+    if "could not find" in asked.stderr:
+        return "not-released", f"the crate registry has no {crate}"
+    return "not-released", f"no release of {crate} is known; the crate registry could not be asked"
+
+
+def first_error(output: str) -> str:
+    """The first line that the compiler calls an error, else the last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["cargo said nothing"]
+    return next((line for line in lines if line.startswith("error")), lines[-1])[:500]
+
+
+def place(built: Path, program: Path) -> None:
+    """Copy the executable, never half of it."""
+    part = program.with_name(f"{program.name}.part")
+    shutil.copy2(built, part)
+    part.replace(program)
+
+
+def native(known: str) -> str | None:
+    """The compiler's name for this processor, from what ``rustc --print target-cpus`` says."""
+    found = re.search(r"^\s*native\b.*\(currently (\S+)\)", known, re.MULTILINE)
+    return found[1] if found else None
+
+
+def said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+if __name__ == "__main__":
+    main()
