@@ -26,8 +26,8 @@ MODELS, ROWS = MINIATURE["run"]["models"], MINIATURE["run"]["rows"]
 FRAMEWORKS = {row: entry for entry in MINIATURE["frameworks"].values() for row in entry["rows"]}
 ENGINES = [row for row in ROWS if FRAMEWORKS[row]["engine"]]
 LANES = {row: entry["rows"][row]["lane"] for row, entry in FRAMEWORKS.items()}
-# Rust as it is installed for this user, and one place for what it compiles, whatever HOME a test gives. Optimising
-# across crates takes most of a build's time, and no test looks at how fast a program is.
+# Rust as it is installed for this user, and one place for what it compiles, whatever HOME a test gives.
+# Optimising across crates takes most of a build's time, and no test looks at how fast a program is.
 CARGO = {
     "CARGO_HOME": os.environ.get("CARGO_HOME", str(Path.home() / ".cargo")),
     "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(Path.home() / ".rustup")),

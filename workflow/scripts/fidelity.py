@@ -48,7 +48,7 @@ def ours(pair: Pair, setting: Setting, python: Path, folder: Path) -> list[float
         "adapter": SCRIPTS / "adapters" / f"{entry['adapter']}.py",
         "definition": model["definition"],
         "loss": model["loss"],
-        "options": json.dumps(options),
+        "options": json.dumps(options | pair.options),
         "environment": json.dumps(entry.get("environment", {})),
         "distribution": entry["distribution"],
         "decode-tokens": 2,  # the prefill is what counts

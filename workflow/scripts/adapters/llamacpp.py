@@ -31,7 +31,10 @@ FEATURES = ("NEON", "SVE", "AVX2", "AVX512", "AVX512_VNNI", "AVX512_BF16", "AMX_
 
 
 class Adapter(base.Adapter):
-    """The model is loaded once; each task has a context of its own, whose cache holds that task's tokens."""
+    """The model is loaded once; each task has a context of its own, whose cache holds that task's tokens.
+
+    Option ``cache``: ``F16`` or ``F32``, the key-value cache's number format in place of the lane's.
+    """
 
     def __init__(self, job: base.Job):
         super().__init__(job)
@@ -84,7 +87,8 @@ class Adapter(base.Adapter):
         parameters.n_batch = max(parameters.n_batch, tokens)
         parameters.n_threads = parameters.n_threads_batch = self.job.threads
         cache, flash_attention = LANES[self.job.lane]
-        parameters.type_k = parameters.type_v = cache
+        own = self.job.options.get("cache")
+        parameters.type_k = parameters.type_v = getattr(llama_cpp, f"GGML_TYPE_{own}") if own else cache
         parameters.flash_attn_type = flash_attention
         context = llama_cpp.llama_init_from_model(self.model, parameters)
         if not context:

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from arena import files
 
@@ -47,6 +48,7 @@ class Pair:
     tasks: tuple[str, ...]
     durations: tuple[str, str]  # (task, list of nanoseconds in its record)
     theirs: Callable[[Setting, Path, Path | None], list[float]]  # (.., interpreter, export) -> nanoseconds
+    options: dict[str, Any] = field(default_factory=dict)  # beside the row's own: the same work
 
 
 def output_of(command: list[str | Path]) -> str:
@@ -80,8 +82,6 @@ def with_llama_bench(setting: Setting, python: Path, gguf: Path) -> list[float]:
         "--n-gen": 0,
         "--threads": setting.threads,
         "--repetitions": LLAMA_BENCH_REPETITIONS,
-        "--cache-type-k": "f32",
-        "--cache-type-v": "f32",
         "--flash-attn": 0,
         "--n-gpu-layers": 0,
         "--output": "json",
@@ -147,6 +147,7 @@ PAIRS = {
             ("inference", "decode"),
             PREFILL,
             with_llama_bench,
+            {"cache": "F16"},  # llama-bench has no word for F32
         ),
         Pair(
             "openvino",
