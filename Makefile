@@ -6,7 +6,7 @@ CORES  ?= all
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEPLOY := workflow/deploy
 
-.PHONY: help setup report plan changed since test lint format lock compare fidelity bench clean
+.PHONY: help setup report plan changed since test lint lint-engines format lock compare fidelity bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile
@@ -28,11 +28,18 @@ since: setup  ## this run's tables against those before it, from results/history
 test: lint .venv-tests/ready  ## lint, then all tests (ARGS='-k gate' to choose)
 	.venv-tests/bin/python -m pytest $(ARGS)
 
-lint: setup  ## formatting and lints of the Snakefiles and of the Python code
+lint: setup lint-engines  ## formatting and lints of the Snakefiles, of the Python code, and of Rust where it is
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
 	ruff check workflow tests
 	ruff format --check workflow tests
+
+# Shares what it compiles with the tests. Without cargo there is nothing that could look at Rust.
+lint-engines:
+	@command -v cargo >/dev/null || echo "no cargo here: workflow/engines is not looked at" >&2
+	! command -v cargo >/dev/null || cargo fmt --manifest-path workflow/engines/Cargo.toml --all --check
+	! command -v cargo >/dev/null || cargo clippy --manifest-path workflow/engines/Cargo.toml --locked --quiet \
+	    --target-dir .snakemake/cargo-tests --all-targets -- --deny warnings
 
 format: setup  ## format the Snakefiles and the Python code
 	snakefmt Snakefile workflow/rules

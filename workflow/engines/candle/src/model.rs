@@ -10,6 +10,7 @@ use candle_nn::VarBuilder;
 use crate::layers::Form;
 use crate::{action_expert, llama, resnet, unet, whisper};
 
+#[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub enum Model {
     Llama(llama::Llama),
     ActionExpert(action_expert::ActionExpert),
