@@ -67,6 +67,12 @@ def asked_of_slurm():
     return asked | ({"slurm_extra": measuring_node} if any(clusters) else {})
 
 
+def asked_of_slurm_to_build():
+    """A node of the platform, for its processor: neither its GPU nor the whole of it."""
+    asked = asked_of_slurm()
+    return {name: asked[name] for name in asked.keys() - {"gres", "slurm_extra"}}
+
+
 def cancel_leftover_jobs():
     """End what a killed submitter left in the queue, and this run too.
 

@@ -20,7 +20,7 @@ rule build_engine:
         env("rust")
     threads: measuring_cores
     resources:
-        **asked_of_slurm(),
+        **asked_of_slurm_to_build(),
         mem_mb=8000,
         runtime=60,
     params:
