@@ -85,22 +85,20 @@ def attention(q: TensorValue, k: TensorValue, v: TensorValue, mask: TensorValue 
     """Scaled dot-product attention (Vaswani et al. 2017, eq. 1), grouped where q has more heads than k, v.
 
     q (B, T, N, H), k and v (B, S, K, H) with N a multiple of K, mask (T, S) added to the scores
-    -> (B, T, N · H). The query heads of a group stand below one another, so that keys and values are never
-    repeated. MAX makes one fused kernel of the products and the softmax, if these stand here as they do.
+    -> (B, T, N · H). Each head of k and v serves the group of query heads after one another. Their products
+    and the softmax stand next to one another, so that MAX makes one kernel of them. (To put the queries of a
+    group below one another instead would make a dimension "group · T", which MAX 26.7 refuses in a subgraph.)
     """
     batch, positions, count, size = q.shape
-    kv_count = k.shape[2]
-    group = int(count) // int(kv_count)
-    apart = (batch, kv_count, group, positions, size)
-
-    queries = ops.permute(q.reshape((batch, positions, kv_count, group, size)), [0, 2, 3, 1, 4])
-    queries = queries.reshape((batch, kv_count, group * positions, size))
-    scores = queries @ ops.permute(k, [0, 2, 3, 1]) * int(size) ** -0.5
+    group = int(count) // int(k.shape[2])
+    if group > 1:  # broadcast and reshaped instead, they make MAX's compiler crash
+        k, v = (ops.repeat_interleave(x, group, axis=2) for x in (k, v))
+    queries, keys, values = (ops.permute(x, [0, 2, 1, 3]) for x in (q, k, v))
+    scores = queries @ ops.transpose(keys, 2, 3) * int(size) ** -0.5
     if mask is not None:
-        repeated = ops.broadcast_to(ops.unsqueeze(mask, 0), (group, *mask.shape))
-        scores = scores + repeated.reshape((group * mask.shape[0], mask.shape[1]))
-    y = ops.softmax(scores) @ ops.permute(v, [0, 2, 1, 3])
-    return ops.permute(y.reshape(apart), [0, 3, 1, 2, 4]).reshape((batch, positions, count * size))
+        scores = scores + mask
+    y = ops.softmax(scores) @ values
+    return ops.permute(y, [0, 2, 1, 3]).reshape((batch, positions, count * size))
 
 
 def positions_of(x: TensorValue) -> TensorValue:
