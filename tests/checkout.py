@@ -27,10 +27,11 @@ FRAMEWORKS = {row: entry for entry in MINIATURE["frameworks"].values() for row i
 ENGINES = [row for row in ROWS if FRAMEWORKS[row]["engine"]]
 LANES = {row: entry["rows"][row]["lane"] for row, entry in FRAMEWORKS.items()}
 # Rust as it is installed for this user, and one place for what it compiles, whatever HOME a test gives.
-# Optimising across crates takes most of a build's time, and no test looks at how fast a program is.
+# Optimising takes most of a build's time, and no test looks at how fast a program is.
 CARGO = {
     "CARGO_HOME": os.environ.get("CARGO_HOME", str(Path.home() / ".cargo")),
     "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(Path.home() / ".rustup")),
+    "CARGO_PROFILE_RELEASE_OPT_LEVEL": "1",
     "CARGO_PROFILE_RELEASE_LTO": "off",
     "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
     "CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR", str(REPOSITORY / ".snakemake" / "cargo-tests")),
