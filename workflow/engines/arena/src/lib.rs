@@ -4,6 +4,7 @@
 //! `workflow/scripts/measure.py` does for the frameworks of Python: the supervisor starts it with
 //! `--job JOB.json`, and reads the same files from both.
 
+pub mod architecture;
 pub mod job;
 pub mod loss;
 pub mod memory;
@@ -47,9 +48,8 @@ impl<E: std::error::Error> From<E> for Failure {
 
 pub type Result<T> = std::result::Result<T, Failure>;
 
-/// What an engine says of itself.
+/// What an engine says of itself; its version is on the record of its build.
 pub struct Description {
-    pub version: String,
     /// What computes, for example `CPU, gemm 0.18` or `Vulkan, llvmpipe`.
     pub backend: String,
     pub device: String,

@@ -86,7 +86,6 @@ impl Cell {
         self.stage("load");
         let mut engine = E::new(&self.job)?;
         let about = engine.describe();
-        self.record.insert("version".into(), json!(about.version));
         self.record.insert("backend".into(), json!(about.backend));
         self.record.insert("device".into(), json!(about.device));
         memory::reset_peak();

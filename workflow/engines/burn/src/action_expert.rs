@@ -1,28 +1,12 @@
 //! SmolVLA's action expert: layers attend in turn to the actions and to the context.
 
 use arena::Result;
+use arena::architecture::ActionExpert as Config;
 use burn::nn::RmsNorm;
 use burn::tensor::Tensor;
-use serde::Deserialize;
 
 use crate::layers::{Linear, SwiGlu, attention, rms_norm, split_heads};
 use crate::weights::Weights;
-
-/// The keys of the arena's own config.
-#[derive(Deserialize)]
-pub struct Config {
-    action_dim: usize,
-    time_dim: usize,
-    context_dim: usize,
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: usize,
-    head_dim: usize,
-    intermediate_size: usize,
-    cross_attention_every: usize,
-    rms_norm_eps: f64,
-}
 
 struct Layer {
     cross: bool,

@@ -1,26 +1,12 @@
 //! LLaMA: rotary positions, grouped-query attention, SwiGLU, a tied head; with a KV cache for decoding.
 
 use arena::Result;
+use arena::architecture::Llama as Config;
 use burn::nn::RmsNorm;
 use burn::tensor::{Device, Int, Tensor, module, s};
-use serde::Deserialize;
 
 use crate::layers::{Linear, Rotary, SwiGlu, attention, rms_norm, split_heads};
 use crate::weights::Weights;
-
-/// Hugging Face's keys.
-#[derive(Deserialize)]
-pub struct Config {
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: usize,
-    head_dim: usize,
-    intermediate_size: usize,
-    vocab_size: usize,
-    rms_norm_eps: f64,
-    rope_theta: f64,
-}
 
 struct Layer {
     norm1: RmsNorm,

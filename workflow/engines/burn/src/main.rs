@@ -67,7 +67,6 @@ impl Engine for Burn {
 
     fn describe(&self) -> Description {
         Description {
-            version: env!("BURN_VERSION").into(),
             backend: "CPU, Flex".into(),
             device: self.job.accelerator.clone(),
             threads: Some(rayon::current_num_threads()),

@@ -1,26 +1,15 @@
 //! ResNet v1.5 as in torchvision: a bottleneck strides in its 3×3 convolution.
 
 use arena::Result;
+use arena::architecture::ResNet as Config;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
-use serde::Deserialize;
 
 use crate::conv::Conv2d;
 use crate::layers::Linear;
 use crate::weights::Weights;
-
-/// The keys of the arena's own config.
-#[derive(Deserialize)]
-pub struct Config {
-    in_channels: usize,
-    width: usize,
-    layers: Vec<usize>,
-    expansion: usize,
-    num_classes: usize,
-    batch_norm_eps: f64,
-}
 
 /// Batch normalisation with its running statistics, as x · scale + shift.
 ///

@@ -1,26 +1,16 @@
 //! A small U-Net of residual blocks: convolutions without biases, group normalisation.
 
 use arena::Result;
+use arena::architecture::UNet as Config;
 use burn::module::Param;
 use burn::nn::GroupNorm;
 use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
-use serde::Deserialize;
 
 use crate::conv::Conv2d;
 use crate::weights::Weights;
-
-/// The keys of the arena's own config.
-#[derive(Deserialize)]
-pub struct Config {
-    in_channels: usize,
-    base_channels: usize,
-    channel_multipliers: Vec<usize>,
-    norm_groups: usize,
-    norm_eps: f64,
-}
 
 struct Block {
     norm1: GroupNorm,

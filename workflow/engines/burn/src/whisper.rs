@@ -1,9 +1,9 @@
 //! Whisper: an audio encoder and a text decoder, as in Hugging Face's checkpoints.
 
 use arena::Result;
+use arena::architecture::Whisper as Config;
 use burn::tensor::activation::gelu;
 use burn::tensor::{Int, Tensor, module};
-use serde::Deserialize;
 
 use crate::conv::Conv1d;
 use crate::layers::{LayerNorm, Linear, attention, split_heads};
@@ -11,22 +11,6 @@ use crate::weights::Weights;
 
 /// Not in config.json: every checkpoint uses PyTorch's default.
 const LAYER_NORM_EPS: f64 = 1e-5;
-
-/// Hugging Face's keys.
-#[derive(Deserialize)]
-pub struct Config {
-    d_model: usize,
-    encoder_layers: usize,
-    encoder_attention_heads: usize,
-    encoder_ffn_dim: usize,
-    decoder_layers: usize,
-    decoder_attention_heads: usize,
-    decoder_ffn_dim: usize,
-    vocab_size: usize,
-    num_mel_bins: usize,
-    max_source_positions: usize,
-    max_target_positions: usize,
-}
 
 /// Attention from `x` to `source`; the keys have no bias.
 struct Attention {

@@ -1,25 +1,11 @@
 //! LLaMA: rotary positions, grouped-query attention, SwiGLU, a tied head; with a KV cache for decoding.
 
+use arena::architecture::Llama as Config;
 use candle_core::{Device, Module, Result, Tensor};
 use candle_nn::kv_cache::KvCache;
 use candle_nn::{Embedding, Linear, VarBuilder};
-use serde::Deserialize;
 
 use crate::layers::{Form, RmsNorm, SwiGlu, attention, linear, rotate, split_heads};
-
-/// Hugging Face's keys.
-#[derive(Deserialize)]
-pub struct Config {
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: usize,
-    head_dim: usize,
-    intermediate_size: usize,
-    vocab_size: usize,
-    rms_norm_eps: f64,
-    rope_theta: f64,
-}
 
 struct Layer {
     norm1: RmsNorm,

@@ -82,7 +82,6 @@ impl Engine for Candle {
             Device::Metal(_) => "Metal",
         };
         Description {
-            version: env!("CANDLE_VERSION").into(),
             backend: backend.into(),
             device: self.job.accelerator.clone(),
             threads: Some(candle_core::utils::get_num_threads()),

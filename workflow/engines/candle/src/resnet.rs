@@ -1,21 +1,10 @@
 //! ResNet v1.5 as in torchvision: a bottleneck strides in its 3×3 convolution.
 
+use arena::architecture::ResNet as Config;
 use candle_core::{Module, Result, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Linear, VarBuilder};
-use serde::Deserialize;
 
 use crate::layers::{Form, linear, max_pool};
-
-/// The keys of the arena's own config.
-#[derive(Deserialize)]
-pub struct Config {
-    in_channels: usize,
-    width: usize,
-    layers: Vec<usize>,
-    expansion: usize,
-    num_classes: usize,
-    batch_norm_eps: f64,
-}
 
 /// A convolution and batch normalisation with its running statistics.
 ///

@@ -1,20 +1,10 @@
 //! A small U-Net of residual blocks: convolutions without biases, group normalisation.
 
+use arena::architecture::UNet as Config;
 use candle_core::{Module, Result, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, GroupNorm, VarBuilder};
-use serde::Deserialize;
 
 use crate::layers::{Form, upsample};
-
-/// The keys of the arena's own config.
-#[derive(Deserialize)]
-pub struct Config {
-    in_channels: usize,
-    base_channels: usize,
-    channel_multipliers: Vec<usize>,
-    norm_groups: usize,
-    norm_eps: f64,
-}
 
 struct Block {
     norm1: GroupNorm,

@@ -1,29 +1,13 @@
 //! Whisper: an audio encoder and a text decoder, as in Hugging Face's checkpoints.
 
+use arena::architecture::Whisper as Config;
 use candle_core::{Module, Result, Tensor};
 use candle_nn::{Conv1d, Conv1dConfig, Embedding, Linear, VarBuilder};
-use serde::Deserialize;
 
 use crate::layers::{Form, LayerNorm, attention, linear, split_heads};
 
 /// Not in config.json: every checkpoint uses PyTorch's default.
 const LAYER_NORM_EPS: f64 = 1e-5;
-
-/// Hugging Face's keys.
-#[derive(Deserialize)]
-pub struct Config {
-    d_model: usize,
-    encoder_layers: usize,
-    encoder_attention_heads: usize,
-    encoder_ffn_dim: usize,
-    decoder_layers: usize,
-    decoder_attention_heads: usize,
-    decoder_ffn_dim: usize,
-    vocab_size: usize,
-    num_mel_bins: usize,
-    max_source_positions: usize,
-    max_target_positions: usize,
-}
 
 /// Attention from `x` to `source`; the keys have no bias.
 struct Attention {

@@ -67,7 +67,6 @@ impl Engine for Luminal {
 
     fn describe(&self) -> Description {
         Description {
-            version: env!("LUMINAL_VERSION").into(),
             backend: "CPU, matrixmultiply".into(),
             device: self.job.accelerator.clone(),
             threads: Some(1), // Luminal starts none, and asks matrixmultiply for none

@@ -1,32 +1,17 @@
 //! SmolVLA's action expert: layers attend in turn to the actions and to the context.
 
 use arena::Result;
+use arena::architecture::ActionExpert as Config;
 use meganeura::graph::NodeId;
-use serde::Deserialize;
 
 use crate::attention::Attention;
 use crate::network::Network;
 
-/// The keys of the arena's own config.
-#[derive(Deserialize)]
-pub struct Config {
-    action_dim: usize,
-    time_dim: usize,
-    context_dim: usize,
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: usize,
-    head_dim: usize,
-    intermediate_size: usize,
-    cross_attention_every: usize,
-    rms_norm_eps: f32,
-}
-
 /// The inputs `actions` (chunk, action_dim), `time` (1, time_dim) and `context` (length, context_dim) to
 /// denoised actions (chunk, action_dim).
 pub fn forward(network: &mut Network, config: &Config, chunk: usize, length: usize) -> Result<NodeId> {
-    let (hidden, eps, period) = (config.hidden_size, config.rms_norm_eps, config.cross_attention_every);
+    let (hidden, eps, period) =
+        (config.hidden_size, config.rms_norm_eps as f32, config.cross_attention_every);
     let actions = network.graph.input("actions", &[chunk, config.action_dim]);
     let time = network.graph.input("time", &[1, config.time_dim]);
     let context = network.graph.input("context", &[length, config.context_dim]);

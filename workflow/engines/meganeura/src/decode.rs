@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use arena::architecture::Llama as Config;
 use arena::{Failure, Job, Result, Task};
 use meganeura::{Graph, Session, build_inference_session, compile, optimize};
 
-use crate::llama::{self, Config};
+use crate::llama;
 use crate::model::{indices, ready};
 use crate::network::{Form, HIDDEN, Network};
 use crate::parameters::Weights;

@@ -1,25 +1,11 @@
 //! LLaMA: rotary positions, grouped-query attention, SwiGLU, a tied head; with a KV cache for decoding.
 
 use arena::Result;
+use arena::architecture::Llama as Config;
 use meganeura::graph::NodeId;
-use serde::Deserialize;
 
 use crate::attention::{Attention, Rotary};
 use crate::network::Network;
-
-/// Hugging Face's keys.
-#[derive(Deserialize)]
-pub struct Config {
-    hidden_size: usize,
-    pub num_hidden_layers: usize,
-    num_attention_heads: usize,
-    pub num_key_value_heads: usize,
-    pub head_dim: usize,
-    intermediate_size: usize,
-    pub vocab_size: usize,
-    rms_norm_eps: f32,
-    rope_theta: f32,
-}
 
 /// What a pass does with the keys and values of each layer's heads.
 pub enum Cache {
@@ -98,7 +84,7 @@ fn hidden(
     time: usize,
     cache: &mut Cache,
 ) -> Result<(NodeId, NodeId)> {
-    let (size, eps) = (config.hidden_size, config.rms_norm_eps);
+    let (size, eps) = (config.hidden_size, config.rms_norm_eps as f32);
     let ids = network.graph.input_u32("input_ids", &[time]);
     let (offset, mask) = match cache {
         Cache::Append { length, position } => {
@@ -113,7 +99,7 @@ fn hidden(
         head_dim: config.head_dim,
         output: "o_proj",
         biases: false,
-        rotary: Some(Rotary { theta: config.rope_theta, offset }),
+        rotary: Some(Rotary { theta: config.rope_theta as f32, offset }),
         mask,
     };
     let embedding = network.whole("model.embed_tokens.weight", &[config.vocab_size, size])?;

@@ -65,7 +65,6 @@ impl Engine for Meganeura {
 
     fn describe(&self) -> Description {
         Description {
-            version: env!("MEGANEURA_VERSION").into(),
             backend: format!("Vulkan, {}", self.device.driver),
             device: self.device.name.clone(),
             threads: self.device.threads,

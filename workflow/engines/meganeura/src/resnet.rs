@@ -1,26 +1,15 @@
 //! ResNet v1.5 as in torchvision: a bottleneck strides in its 3×3 convolution.
 
 use arena::Result;
+use arena::architecture::ResNet as Config;
 use meganeura::graph::NodeId;
-use serde::Deserialize;
 
 use crate::images::Image;
 use crate::network::{Form, Network};
 
-/// The keys of the arena's own config.
-#[derive(Deserialize)]
-pub struct Config {
-    in_channels: usize,
-    width: usize,
-    layers: Vec<usize>,
-    expansion: usize,
-    num_classes: usize,
-    batch_norm_eps: f32,
-}
-
 /// The input `images` (batch, channels, height, width) to class logits (batch, classes).
 pub fn forward(network: &mut Network, config: &Config, shape: [usize; 4]) -> Result<NodeId> {
-    let eps = config.batch_norm_eps;
+    let eps = config.batch_norm_eps as f32;
     let images = Image::input(network, "images", shape);
     assert_eq!(images.channels, config.in_channels, "channels of the images");
     let stem = conv_norm(network, images, &("conv1".into(), "bn1".into()), config.width, (7, 2), eps)?;
@@ -45,7 +34,7 @@ fn bottleneck(
     name: &str,
     (inner, stride): (usize, usize),
 ) -> Result<Image> {
-    let (leaving, eps) = (inner * config.expansion, config.batch_norm_eps);
+    let (leaving, eps) = (inner * config.expansion, config.batch_norm_eps as f32);
     let names = |number: usize| (format!("{name}.conv{number}"), format!("{name}.bn{number}"));
     let h = conv_norm(network, x, &names(1), inner, (1, 1), eps)?;
     let h = relu(network, h);

@@ -1,20 +1,10 @@
 //! A small U-Net of residual blocks: convolutions without biases, group normalisation.
 
 use arena::Result;
-use serde::Deserialize;
+use arena::architecture::UNet as Config;
 
 use crate::images::Image;
 use crate::network::Network;
-
-/// The keys of the arena's own config.
-#[derive(Deserialize)]
-pub struct Config {
-    in_channels: usize,
-    base_channels: usize,
-    channel_multipliers: Vec<usize>,
-    norm_groups: usize,
-    norm_eps: f32,
-}
 
 /// The input `latent` (batch, channels, height, width) to the predicted noise of the same shape.
 pub fn forward(network: &mut Network, config: &Config, shape: [usize; 4]) -> Result<Image> {
@@ -38,12 +28,12 @@ pub fn forward(network: &mut Network, config: &Config, shape: [usize; 4]) -> Res
         let joined = network.join(x, skip);
         x = block(network, config, joined, &format!("decoder.{step}"), leaving)?;
     }
-    let x = network.group_norm_silu(x, "norm_out", config.norm_groups, config.norm_eps)?;
+    let x = network.group_norm_silu(x, "norm_out", config.norm_groups, config.norm_eps as f32)?;
     network.convolution(x, "conv_out", config.in_channels, 3, 1)
 }
 
 fn block(network: &mut Network, config: &Config, x: Image, name: &str, leaving: usize) -> Result<Image> {
-    let (groups, eps) = (config.norm_groups, config.norm_eps);
+    let (groups, eps) = (config.norm_groups, config.norm_eps as f32);
     let h = network.group_norm_silu(x, &format!("{name}.norm1"), groups, eps)?;
     let h = network.convolution(h, &format!("{name}.conv1"), leaving, 3, 1)?;
     let h = network.group_norm_silu(h, &format!("{name}.norm2"), groups, eps)?;

@@ -1,30 +1,14 @@
 //! Whisper: an audio encoder and a text decoder, as in Hugging Face's checkpoints.
 
 use arena::Result;
+use arena::architecture::Whisper as Config;
 use meganeura::graph::NodeId;
-use serde::Deserialize;
 
 use crate::attention::Attention;
 use crate::network::Network;
 
 /// Not in config.json: every checkpoint uses PyTorch's default.
 const LAYER_NORM_EPS: f32 = 1e-5;
-
-/// Hugging Face's keys.
-#[derive(Deserialize)]
-pub struct Config {
-    d_model: usize,
-    encoder_layers: usize,
-    encoder_attention_heads: usize,
-    encoder_ffn_dim: usize,
-    decoder_layers: usize,
-    decoder_attention_heads: usize,
-    decoder_ffn_dim: usize,
-    vocab_size: usize,
-    num_mel_bins: usize,
-    max_source_positions: usize,
-    max_target_positions: usize,
-}
 
 /// The inputs `input_features` (mel_bins, frames) and `decoder_input_ids` (time) to logits (time, vocabulary).
 pub fn forward(network: &mut Network, config: &Config, frames: usize, time: usize) -> Result<NodeId> {
