@@ -19,6 +19,8 @@ configfile: str(Path(workflow.basedir) / "config" / "config.yaml")
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/cells.smk"
+include: "workflow/rules/tables.smk"
 include: "workflow/rules/cluster.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/reference.smk"

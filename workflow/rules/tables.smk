@@ -1,0 +1,154 @@
+"""What the verdicts, tables and reports are told: tolerances, which files, captions, how to try again."""
+
+import csv
+
+from arena import flops
+from arena.config import float32_row
+
+
+def gate(wildcards):
+    """The lane's tolerances and its close factor."""
+    tolerances = dict(CONFIG["gate"][framework(wildcards)["lane"]])
+    factor = tolerances.pop("close_factor")
+    return ["--tolerances", as_json(tolerances), "--close-factor", factor]
+
+
+def float32_rows():
+    """With which row each row of reduced precision is compared, as far as that one is run."""
+    found = {row: float32_row(CONFIG["frameworks"], row) for row in RUN["rows"]}
+    return as_json(
+        {
+            row: other
+            for row, other in found.items()
+            if other != row and other in RUN["rows"]
+        }
+    )
+
+
+def cells(pattern):
+    """Input function: ``pattern`` for every cell of the platform, and every round where it names one."""
+
+    def of_platform(wildcards):
+        return expand(
+            pattern,
+            platform=wildcards.platform,
+            model=RUN["models"],
+            row=RUN["rows"],
+            n=ROUNDS,
+        )
+
+    return of_platform
+
+
+def of_every_platform(pattern):
+    """``pattern`` for every cell of every platform, and every round where it names one."""
+    return expand(
+        pattern,
+        platform=PLATFORMS,
+        model=RUN["models"],
+        row=RUN["rows"],
+        n=ROUNDS,
+    )
+
+
+def rounds(pattern):
+    """Input function: ``pattern`` for every round of the cell."""
+
+    def of_cell(wildcards):
+        return expand(pattern, n=ROUNDS, **wildcards)
+
+    return of_cell
+
+
+def command_line():
+    """The command of this run, as far as it decides what is measured: to be repeated for a failed cell."""
+    settings, deployment = workflow.config_settings, workflow.deployment_settings
+    # Other cores might mean other threads, with which every cell would be measured again.
+    words = ["snakemake", "--cores", THREADS]
+    if asked_of_slurm():
+        words = ["snakemake", "--profile", here(ROOT / "profiles" / "slurm")]
+    away = Path.cwd() != ROOT
+    if away:
+        words += ["--snakefile", ROOT / "Snakefile", "--directory", Path.cwd()]
+    if HOST:
+        words += ["--workflow-profile", here(ROOT / "profiles" / "host")]
+    if deployment.conda_prefix:
+        words += ["--conda-prefix", deployment.conda_prefix]
+    if settings.configfiles:
+        paths = settings.configfiles if away else map(here, settings.configfiles)
+        words += ["--configfile", *paths]
+    if settings.config_args:
+        words += ["--config", *settings.config_args]
+    return shlex.join(map(str, words))
+
+
+def work():
+    """How much each model computes, and of which one it is a variant."""
+    found = {}
+    for model in RUN["models"]:
+        entry = MODELS[model]
+        inputs = entry["workload"]["inference"]
+        shapes = {name: fill["shape"] for name, fill in inputs.items()}
+        found[model] = {
+            "scale_of": entry["scale_of"],
+            "forward_flops": flops.forward(
+                entry["definition"], entry["architecture"], shapes
+            ),
+        }
+    return as_json(found)
+
+
+def platform_label(wildcards):
+    return PLATFORMS[wildcards.platform]["label"]
+
+
+def captions():
+    """What the report says of each model beside its figures."""
+    keys = ("title", "url", "caveats")
+    found = {
+        model: {key: MODELS[model][key] for key in keys} for model in RUN["models"]
+    }
+    for model, caption in found.items():
+        if MODELS[model]["weights"] in ("hub", "auto"):
+            caption["expected_loss"] = MODELS[model]["source"]["loss"]
+    if not PROTOCOL["exclusive"]:
+        for caption in found.values():
+            caption["caveats"] = [
+                *caption["caveats"],
+                "This run's cells were measured beside one another.",
+            ]
+    return as_json(found)
+
+
+def notes():
+    """What the report says of the frameworks that are run."""
+    run = dict.fromkeys(FRAMEWORKS[row]["id"] for row in RUN["rows"])
+    known = [(CONFIG["frameworks"][name], name) for name in run]
+    return [
+        f"{entry['name']}: {text}" for entry, name in known for text in entry["caveats"]
+    ]
+
+
+def published():
+    """Platform tables that were measured elsewhere."""
+    directory = ROOT / CONFIG["published"]
+    return [here(path) for path in sorted(directory.glob("*.csv"))]
+
+
+def complain_about_failures():
+    """Make the run's exit status say that a cell failed; the report stands all the same."""
+    failed = []
+    for platform in PLATFORMS:
+        table = Path(f"results/platforms/{platform}.csv")
+        if table.exists():
+            with open(table, newline="", encoding="utf-8") as stream:
+                failed += [
+                    f"{row['platform']} / {row['model']} / {row['framework']}"
+                    for row in csv.DictReader(stream)
+                    if row["status"] == "failed"
+                ]
+    if failed:
+        raise WorkflowError(
+            f"{len(failed)} cell(s) failed; results/report.md says why and how to try again: "
+            + "; ".join(failed)
+        )
