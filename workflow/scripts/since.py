@@ -1,7 +1,7 @@
 """What changed since last time: each platform's table against the newest different one of its history.
 
 The comparison is compare.py's, with the intervals that the tables hold. Exit status: 1 if a cell got slower
-or broke, 2 if a table cannot be read, else 0.
+or broke, 2 if a table cannot be read or there is none, else 0.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ def main() -> int:
     )
     args = parser.parse_args()
     status = 0
-    for table in sorted((args.results / "platforms").glob("*.csv")):
+    tables = sorted((args.results / "platforms").glob("*.csv"))
+    if not tables:
+        print(f"{args.results / 'platforms'} holds no table; `make report` writes one", file=sys.stderr)
+        return 2
+    for table in tables:
         before = history.latest_other(args.results, table.stem)
         if before is None:
             print(f"{table.stem}: no other table in {args.results / 'history' / table.stem}")
