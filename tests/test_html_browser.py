@@ -56,11 +56,12 @@ def test_filters_and_search_narrow_the_tables_and_are_in_the_address(chromium, m
         expect(page.locator('[data-table="winners-0"] tbody tr')).to_have_count(1)
         page.get_by_role("search").get_by_label("Framework").select_option("Burn")
         expect(rows).to_have_count(1)
-        assert "machine=Desk" in page.url and "framework=Burn" in page.url
+        expect(page).to_have_url(re.compile("machine=Desk.*framework=Burn"))
         page.get_by_role("button", name="Clear").click()
         page.get_by_role("searchbox").fill("wgpu desk")
         expect(rows).to_have_count(1)
         expect(page.get_by_role("status")).to_have_text("1 lines")
+        expect(page).to_have_url(re.compile("wgpu"))
         address = page.url
     with opened(chromium, made, "#" + address.split("#")[1]) as page:
         expect(page.locator(CELLS.format(0))).to_have_count(1)
@@ -101,10 +102,12 @@ def test_a_figure_opens_what_is_behind_it_and_has_an_address(chromium, made):
         assert dialog.locator('[data-strip="inference"] svg').bounding_box()["width"] > 500
         expect(dialog).to_contain_text("snakemake --cores 2 --forcerun")
         screenshot(page, "cell")
+        expect(page).to_have_url(re.compile("cell="))
         address = page.url
         page.keyboard.press("Escape")
         expect(dialog).to_be_hidden()
-        assert "cell=" not in page.url
+        # The dialog says that it closed a moment after it is hidden.
+        expect(page).not_to_have_url(re.compile("cell="))
     with opened(chromium, made, "#" + address.split("#")[1]) as page:
         expect(page.get_by_role("dialog")).to_be_visible()
 
@@ -137,7 +140,7 @@ def test_two_views_of_published_rows(chromium, made):
         expect(mlx.locator("b")).to_have_count(0)
         expect(mlx.locator("s")).to_have_text(["0.00", "97", "253"])
         expect(winners).not_to_contain_text("GGML")
-        assert "view=rigorous" in page.url
+        expect(page).to_have_url(re.compile("view=rigorous"))
     with opened(chromium, made, "#tab=published&machine=Apple%20M3&q=mlx+smollm2") as page:
         lines = page.locator('[data-table="differences"] tbody tr')
         expect(lines).to_have_count(3)
