@@ -57,8 +57,8 @@ def test_gate_and_up_projection_are_not_swapped():
     weights, variables = exported("SmolLM2-135M")
     for target, source in {"linear_0": "gate", "linear_0_noact": "up", "linear_1": "down"}.items():
         np.testing.assert_array_equal(
-            variables[f"decoder/layer_2/ffn/{target}/weight"],
-            weights[f"model.layers.2.mlp.{source}_proj.weight"],
+            variables[f"decoder/layer_1/ffn/{target}/weight"],
+            weights[f"model.layers.1.mlp.{source}_proj.weight"],
         )
 
 
