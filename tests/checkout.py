@@ -31,7 +31,7 @@ LANES = {row: entry["rows"][row]["lane"] for row, entry in FRAMEWORKS.items()}
 CARGO = {
     "CARGO_HOME": os.environ.get("CARGO_HOME", str(Path.home() / ".cargo")),
     "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(Path.home() / ".rustup")),
-    "CARGO_PROFILE_RELEASE_OPT_LEVEL": "1",
+    "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0",
     "CARGO_PROFILE_RELEASE_LTO": "off",
     "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
     "CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR", str(REPOSITORY / ".snakemake" / "cargo-tests")),
