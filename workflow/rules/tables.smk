@@ -121,12 +121,21 @@ def captions():
 
 
 def notes():
-    """What the report says of the frameworks that are run."""
+    """What the report says of the frameworks that are run, and which are not."""
+    catalogue = CONFIG["frameworks"]
     run = dict.fromkeys(FRAMEWORKS[row]["id"] for row in RUN["rows"])
-    known = [(CONFIG["frameworks"][name], name) for name in run]
-    return [
-        f"{entry['name']}: {text}" for entry, name in known for text in entry["caveats"]
+    said = [
+        f"{catalogue[name]['name']}: {text}"
+        for name in run
+        for text in catalogue[name]["caveats"]
     ]
+    left_out = [entry["name"] for name, entry in catalogue.items() if name not in run]
+    if left_out:
+        said.append(
+            f"Not measured in this run: {', '.join(left_out)}. `run.rows` of the configuration chooses;"
+            " `--configfile config/full.yaml` measures every framework."
+        )
+    return said
 
 
 def published():
