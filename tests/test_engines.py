@@ -61,6 +61,7 @@ def test_what_a_lock_file_says_of_one_engine(lock):
     expected += ["deep 1.0.0 aa", "deep 2.0.0 bb", "wide 3.1.0 cc"]
     assert crates.locked(lock, "arena-tiny") == expected
     assert crates.direct(lock, "arena-tiny") == {"deep": "2.0.0", "wide": "3.1.0"}
+    assert crates.local(lock, "arena-tiny") == ["arena", "arena-tiny"]
 
 
 def test_an_engine_that_is_not_locked_is_named(lock):

@@ -92,10 +92,13 @@ def engine_record(wildcards):
 
 
 def engine_sources(wildcards):
-    """The engine's own files and those of the crate that all engines share; none if there is no program."""
-    folders = [ENGINES / "arena", ENGINES / wildcards.engine]
+    """The files of the engine's crate and of those here that it is built from; none if there is no program."""
+    if not (ENGINES / wildcards.engine).exists():
+        return []
+    names = crates.local(ENGINES / "Cargo.lock", f"arena-{wildcards.engine}")
+    folders = [ENGINES / name.removeprefix("arena-") for name in names]
     found = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return sorted(map(here, found)) if folders[1].exists() else []
+    return sorted(map(here, found))
 
 
 def engine_crate(wildcards):

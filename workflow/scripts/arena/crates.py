@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,13 @@ def locked(lock: Path, package: str) -> list[str]:
     It tells whether a change of Cargo.lock, which all engines share, concerns this one. Raises KeyError,
     naming both, if ``package`` is not in the file.
     """
-    packages = _packages(lock)
-    waiting, found = [_of_this_name(packages, package, lock)], set()
-    while waiting:
-        entry = waiting.pop()
-        identity = f"{entry['name']} {entry['version']} {entry.get('checksum', 'of this checkout')}"
-        if identity not in found:
-            found.add(identity)
-            waiting += [_meant(packages, needed) for needed in entry.get("dependencies", [])]
-    return sorted(found)
+    needed = _needed(lock, package)
+    return sorted(f"{e['name']} {e['version']} {e.get('checksum', 'of this checkout')}" for e in needed)
+
+
+def local(lock: Path, package: str) -> list[str]:
+    """Names of the crates of this checkout that ``package`` is built from, itself too; KeyError as above."""
+    return sorted(entry["name"] for entry in _needed(lock, package) if "checksum" not in entry)
 
 
 def direct(lock: Path, package: str) -> dict[str, str]:
@@ -33,6 +32,20 @@ def direct(lock: Path, package: str) -> dict[str, str]:
     return {entry["name"]: entry["version"] for entry in needed if "checksum" in entry}
 
 
+def _needed(lock: Path, package: str) -> list[Package]:
+    """The entries of ``package`` and of everything that it needs, each once."""
+    packages = _packages(lock)
+    waiting, found = [_of_this_name(packages, package, lock)], {}
+    while waiting:
+        entry = waiting.pop()
+        identity = entry["name"], entry["version"]
+        if identity not in found:
+            found[identity] = entry
+            waiting += [_meant(packages, needed) for needed in entry.get("dependencies", [])]
+    return list(found.values())
+
+
+@cache
 def _packages(lock: Path) -> list[Package]:
     with open(lock, "rb") as stream:
         return tomllib.load(stream)["package"]

@@ -12,6 +12,7 @@ pub mod network;
 pub mod protocol;
 mod run;
 pub mod tensors;
+pub mod vulkan;
 
 pub use job::{Job, Task};
 pub use run::main;
@@ -49,6 +50,7 @@ impl<E: std::error::Error> From<E> for Failure {
 pub type Result<T> = std::result::Result<T, Failure>;
 
 /// What an engine says of itself; its version is on the record of its build.
+#[derive(Clone)]
 pub struct Description {
     /// What computes, for example `CPU, gemm 0.18` or `Vulkan, llvmpipe`.
     pub backend: String,

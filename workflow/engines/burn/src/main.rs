@@ -1,182 +1,29 @@
-//! The arena's workloads in Burn: every model forward and backward, and greedy decoding with a KV cache.
-
-mod action_expert;
-mod conv;
-mod layers;
-mod llama;
-mod model;
-mod resnet;
-mod unet;
-mod weights;
-mod whisper;
+//! Burn on Flex, its CPU backend.
 
 use std::process::ExitCode;
-use std::time::Instant;
 
-use arena::tensors::File;
-use arena::{Description, Engine, Failure, Fetched, Job, Result, Task};
-use burn::tensor::{Device, Gradients, Tensor};
+use arena::{Description, Failure, Job, Result};
+use arena_burn::{Backend, Burn};
+use burn::tensor::Device;
 
-use crate::model::{Inputs, Model, Prediction, Target};
-use crate::weights::{Leaves, Named, Weights, to_device};
+struct Flex;
 
-struct Burn {
-    job: Job,
-    device: Device,
-    weights: Named,
-    /// The model without gradients, which inference, latency and decode share.
-    inference: Option<Model>,
-    inputs: Option<Inputs>,
-    training: Option<Training>,
-}
-
-struct Training {
-    model: Model,
-    leaves: Leaves,
-    target: Target,
-}
-
-/// The result of one iteration.
-enum Output {
-    Prediction(Prediction),
-    Gradients { loss: Tensor<1>, gradients: Gradients },
-    Tokens { tokens: Vec<i64>, first_token_ns: u64 },
+impl Backend for Flex {
+    fn open(job: &Job) -> Result<(Device, Description)> {
+        if job.accelerator != "cpu" {
+            let why = format!("Flex is Burn's CPU backend; it does not compute on {}", job.accelerator);
+            return Err(Failure::unsupported("no-device", why));
+        }
+        rayon::ThreadPoolBuilder::new().num_threads(job.threads).build_global()?;
+        let description = Description {
+            backend: "CPU, Flex".into(),
+            device: job.accelerator.clone(),
+            threads: Some(rayon::current_num_threads()),
+        };
+        Ok((Device::flex(), description))
+    }
 }
 
 fn main() -> ExitCode {
-    arena::main::<Burn>()
-}
-
-impl Engine for Burn {
-    type Output = Output;
-
-    fn new(job: &Job) -> Result<Self> {
-        if job.lane != "float32" {
-            return Err(Failure::unsupported("unsupported-lane", format!("no {} lane here", job.lane)));
-        }
-        rayon::ThreadPoolBuilder::new().num_threads(job.threads).build_global()?;
-        Ok(Self {
-            job: job.clone(),
-            device: device(&job.accelerator)?,
-            weights: Named::new(),
-            inference: None,
-            inputs: None,
-            training: None,
-        })
-    }
-
-    fn describe(&self) -> Description {
-        Description {
-            backend: "CPU, Flex".into(),
-            device: self.job.accelerator.clone(),
-            threads: Some(rayon::current_num_threads()),
-        }
-    }
-
-    fn load(&mut self) -> Result<()> {
-        self.weights = to_device(File::open(&self.job.weights)?.arrays()?, &self.device);
-        self.device.sync()?;
-        Ok(())
-    }
-
-    fn prepare(&mut self, task: Task) -> Result<()> {
-        let model = if task == Task::Training {
-            // From here on the weights are needed as leaves only.
-            self.inference = None;
-            let leaves = Leaves::default();
-            let model = Model::new(&self.job, &Weights::new(&self.weights, Some(&leaves)))?;
-            let target = Target::new(&self.job, &self.device)?;
-            &self.training.insert(Training { model, leaves, target }).model
-        } else {
-            self.training = None;
-            let model = match self.inference.take() {
-                Some(model) => model,
-                None => Model::new(&self.job, &Weights::new(&self.weights, None))?,
-            };
-            self.inference.insert(model)
-        };
-        self.inputs = Some(model.inputs(&self.job, task, &self.device)?);
-        self.device.sync()?;
-        Ok(())
-    }
-
-    fn run(&mut self, task: Task) -> Result<Output> {
-        let inputs = self.inputs.as_ref().ok_or_else(|| unprepared(task))?;
-        let output = match (task, &self.training, &self.inference) {
-            (Task::Training, Some(training), _) => training.step(inputs)?,
-            (Task::Decode, _, Some(Model::Llama(model))) => {
-                generate(model, inputs, self.job.decode_tokens, &self.device)?
-            }
-            (Task::Decode, ..) => {
-                return Err(Failure::unsupported("unsupported-model", "only a language model decodes"));
-            }
-            (_, _, Some(model)) => Output::Prediction(model.forward(inputs)?),
-            _ => return Err(unprepared(task)),
-        };
-        self.device.sync()?;
-        Ok(output)
-    }
-
-    fn fetch(&mut self, _task: Task, output: Output) -> Result<Fetched> {
-        Ok(match output {
-            Output::Prediction(prediction) => Fetched::Output(prediction.fetch()?),
-            Output::Tokens { tokens, .. } => Fetched::Tokens(tokens),
-            Output::Gradients { loss, gradients } => {
-                let training = self.training.as_ref().ok_or_else(|| unprepared(Task::Training))?;
-                Fetched::Gradients {
-                    loss: loss.try_into_scalar::<f64>()?,
-                    gradients: training.leaves.gradients(&gradients)?,
-                }
-            }
-        })
-    }
-
-    fn first_token_ns(output: &Output) -> Option<u64> {
-        match output {
-            Output::Tokens { first_token_ns, .. } => Some(*first_token_ns),
-            _ => None,
-        }
-    }
-}
-
-impl Training {
-    /// Forward, loss, and the gradient of every weight.
-    fn step(&self, inputs: &Inputs) -> Result<Output> {
-        let loss = self.target.loss(self.model.forward(inputs)?);
-        let gradients = loss.backward();
-        Ok(Output::Gradients { loss, gradients })
-    }
-}
-
-/// Feed the prompt, then pick the highest logit `count` times.
-fn generate(model: &llama::Llama, inputs: &Inputs, count: usize, device: &Device) -> Result<Output> {
-    let begin = Instant::now();
-    let rotary = inputs.rotary.as_ref().ok_or_else(|| unprepared(Task::Decode))?;
-    let prompt = inputs.ids("input_ids")?;
-    let length = prompt.dims()[1];
-    let mut cache = model.cache(length + count);
-    let highest = |logits: Tensor<3>| logits.argmax(2).try_into_scalar::<i64>();
-    let mut tokens = vec![highest(model.step(prompt, &rotary.narrow(0, length), &mut cache))?];
-    let first_token_ns = begin.elapsed().as_nanos() as u64;
-    while let Some(&last) = tokens.last()
-        && tokens.len() < count
-    {
-        let rotary = rotary.narrow(length + tokens.len() - 1, 1);
-        let id = Tensor::from_data([[last]], device);
-        tokens.push(highest(model.step(id, &rotary, &mut cache))?);
-    }
-    Ok(Output::Tokens { tokens, first_token_ns })
-}
-
-/// The device of an accelerator that this program was built for.
-fn device(accelerator: &str) -> Result<Device> {
-    match accelerator {
-        #[cfg(feature = "cpu")]
-        "cpu" => Ok(Device::flex()),
-        other => Err(Failure::unsupported("no-device", format!("Burn was not built for {other}"))),
-    }
-}
-
-fn unprepared(task: Task) -> Failure {
-    Failure::Error(format!("{} was not prepared", task.name()))
+    arena::main::<Burn<Flex>>()
 }

@@ -21,13 +21,12 @@ use arena::tensors::File;
 use arena::{Description, Engine, Failure, Fetched, Job, Result, Task};
 
 use crate::decode::Generator;
-use crate::device::Device;
 use crate::model::Prepared;
 use crate::parameters::Weights;
 
 struct Meganeura {
     job: Job,
-    device: Device,
+    description: Description,
     weights: Weights,
     prepared: Option<Program>,
 }
@@ -59,16 +58,12 @@ impl Engine for Meganeura {
         if job.lane != "float32" {
             return Err(Failure::unsupported("unsupported-lane", format!("no {} lane here", job.lane)));
         }
-        let device = device::open(&job.accelerator, job.threads)?;
-        Ok(Self { job: job.clone(), device, weights: Weights::new(), prepared: None })
+        let description = device::open(job)?;
+        Ok(Self { job: job.clone(), description, weights: Weights::new(), prepared: None })
     }
 
     fn describe(&self) -> Description {
-        Description {
-            backend: format!("Vulkan, {}", self.device.driver),
-            device: self.device.name.clone(),
-            threads: self.device.threads,
-        }
+        self.description.clone()
     }
 
     fn load(&mut self) -> Result<()> {

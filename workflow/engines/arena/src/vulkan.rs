@@ -1,0 +1,96 @@
+//! The Vulkan device that an engine is to compute on: a GPU, or on a CPU Mesa's software rasteriser, lavapipe.
+
+use std::{env, fmt};
+
+use crate::{Failure, Job, Result};
+
+/// What stands behind a Vulkan device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Gpu,
+    /// lavapipe, which computes on the CPU.
+    Software,
+}
+
+impl Kind {
+    /// The kind that the job's accelerator means; lavapipe is told the job's threads.
+    ///
+    /// Must come before anything that starts a thread or opens Vulkan. Fails with `no-device` for accelerators
+    /// that Vulkan is not asked for.
+    pub fn wanted(job: &Job) -> Result<Self> {
+        let kind = Self::of(&job.accelerator)?;
+        if kind == Self::Software {
+            // SAFETY: this process has one thread yet.
+            unsafe {
+                env::set_var("LP_NUM_THREADS", job.threads.to_string());
+                env::set_var("VK_LOADER_DRIVERS_SELECT", "*lvp*"); // where the loader knows it: no GPU instead
+            }
+        }
+        Ok(kind)
+    }
+
+    fn of(accelerator: &str) -> Result<Self> {
+        match accelerator {
+            "cpu" => Ok(Self::Software),
+            "vulkan" => Ok(Self::Gpu),
+            other => Err(no_device(format!(
+                "it computes on Vulkan devices and on the CPU through Mesa's lavapipe, not on {other}"
+            ))),
+        }
+    }
+
+    /// Threads that compute: those of lavapipe, none of a GPU.
+    pub fn threads(self, job: &Job) -> Option<usize> {
+        (self == Self::Software).then_some(job.threads)
+    }
+
+    /// The failure where Vulkan offers no device at all; `why` in the words of the framework.
+    pub fn missing(self, why: impl fmt::Display) -> Failure {
+        no_device(format!("no usable Vulkan device: {why}"))
+    }
+
+    /// That the device called `name`, which is on the CPU if `software`, is of this kind; else `no-device`.
+    pub fn check(self, name: &str, software: bool) -> Result<()> {
+        match (self, software) {
+            (Self::Gpu, true) => {
+                Err(no_device(format!("the only Vulkan device is {name}, which is the CPU")))
+            }
+            (Self::Software, false) => {
+                Err(no_device(format!("the first Vulkan device is {name}, not Mesa's software rasteriser")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn no_device(why: String) -> Failure {
+    Failure::unsupported("no-device", why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason<T>(result: Result<T>) -> String {
+        match result {
+            Err(Failure::Unsupported { code: "no-device", why }) => why,
+            Err(other) => panic!("{other:?}"),
+            Ok(_) => panic!("it did not fail"),
+        }
+    }
+
+    #[test]
+    fn an_accelerator_means_a_kind_of_device() {
+        assert!(matches!(Kind::of("cpu"), Ok(Kind::Software)));
+        assert!(matches!(Kind::of("vulkan"), Ok(Kind::Gpu)));
+        assert!(reason(Kind::of("cuda")).ends_with("not on cuda"));
+    }
+
+    #[test]
+    fn a_device_of_the_other_kind_is_refused_by_name() {
+        assert!(Kind::Gpu.check("a card", false).is_ok());
+        assert!(Kind::Software.check("llvmpipe", true).is_ok());
+        assert!(reason(Kind::Gpu.check("llvmpipe", true)).contains("llvmpipe, which is the CPU"));
+        assert!(reason(Kind::Software.check("a card", false)).contains("a card, not Mesa's"));
+    }
+}
