@@ -1,4 +1,4 @@
-"""MAX through the workflow, with one model: it compiles for minutes at any size, so the miniature leaves it out."""
+"""MAX through the workflow, with one model: it compiles for minutes, so the miniature leaves it out."""
 
 import pytest
 import yaml
