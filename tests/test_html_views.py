@@ -81,6 +81,12 @@ def test_figures_that_may_round_from_one_value_share_the_first_place(tmp_path, f
     assert found == ["best", "best" if tied else "plain"]
 
 
+def test_a_column_may_be_absent_in_one_file_and_empty_in_the_other(tmp_path):
+    old = write_rows(tmp_path / "old.csv", published_row())
+    new = write_rows(tmp_path / "new.csv", published_row(framework="JAX") | {"node": "", "log_tail": ""})
+    assert [row.get("node") for row in intake.read([old, new], PUBLISHED_STATUSES)] == [None, None]
+
+
 def test_rows_of_our_own_protocol_look_the_same_in_both(tmp_path):
     rows = intake.read([pages.mixed(tmp_path)], PUBLISHED_STATUSES)
     assert views.compatible(rows) == views.rigorous(rows)

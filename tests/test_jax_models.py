@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import miniatures
 from adapters.base import Job, UnsupportedError
-from adapters.jax import Adapter
+from adapters.jax import Adapter, runtime
 from arena import files, gate, losses, tensors
 from jax.extend.core import jaxprs_in_params
 from models.jax import layers, layout, llama
@@ -284,7 +284,7 @@ PROCESS = """
 import json, sys
 from pathlib import Path
 from adapters.base import Job
-from adapters.jax import Adapter
+from adapters.jax import Adapter, runtime
 import jax
 
 spec = json.loads(sys.argv[1])
@@ -316,3 +316,16 @@ def test_the_thread_pool_has_the_size_asked_for_and_the_cache_is_used(tmp_path):
     warm = run_in_a_process(job("SmolVLA", tmp_path, threads=1))
     assert warm["describe"]["threads"] == 1
     assert warm["hits"] > 0
+
+
+@pytest.mark.parametrize(
+    ("version", "shown"),
+    [
+        ("cpu", "CPU"),
+        ("PJRT C API\ncuda 13000", "CUDA 13.0"),
+        ("PJRT C API\ncuda 12090", "CUDA 12.9"),
+        ("PJRT C API\nrocm 60400", "ROCM 60400"),
+    ],
+)
+def test_the_backend_is_named_as_its_maker_does(version, shown):
+    assert runtime(version) == shown

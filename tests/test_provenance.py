@@ -2,10 +2,17 @@
 
 import json
 import sys
+from collections import Counter
+from pathlib import Path
 
 import provenance
 import pytest
 import records
+from arena import files
+from reporting import tables
+from reporting.columns import OWN_STATUSES
+
+PUBLISHED = Path(__file__).parents[1] / "report" / "published"
 
 
 def test_it_tells_machine_versions_and_every_round(tmp_path, monkeypatch):
@@ -33,6 +40,17 @@ def test_it_tells_machine_versions_and_every_round(tmp_path, monkeypatch):
     lines = {(line["row"], line["round"]): line for line in found["rounds"]}
     assert len(lines) == 3 and lines["jax", 1]["reason"] == "wrong-device"
     assert lines["eager", 2]["gpu"] == {"before": None, "during": {"power_w": [70, 300, 310]}, "after": None}
+
+
+@pytest.mark.parametrize("account", sorted(PUBLISHED.glob("*.json")), ids=lambda path: path.stem)
+def test_a_published_account_belongs_to_the_table_beside_it(account):
+    told, table = json.loads(account.read_text(encoding="utf-8")), account.with_suffix(".csv")
+    assert told["table_sha256"] == files.sha256(table)
+    rows = tables.read([table], OWN_STATUSES)
+    assert {row["commit"] for row in rows} == set(told["commits"])
+    measured = {(row["model"], row["row"]): row["rounds"] for row in rows}
+    assert Counter((line["model"], line["row"]) for line in told["rounds"]) == measured
+    assert {row["device"] for row in rows} == {machine["gpu"]["name"] for machine in told["machines"]}
 
 
 def test_it_refuses_what_is_no_round(tmp_path, monkeypatch):

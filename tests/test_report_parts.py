@@ -10,6 +10,7 @@ from reporting import markdown as md
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = sorted((ROOT / "report" / "published").glob("*.csv"))
+ORIGINAL = [path for path in PUBLISHED if not path.with_suffix(".json").exists()]  # the parent's tables
 ELEVEN = columns.NAMES[:11]
 HEADER = ",".join(ELEVEN)
 LINE = "Desk,Tiny,PyTorch,2.13.0,CPU,pass,1.50,40,4.0,120,6.01"
@@ -24,8 +25,8 @@ def write_csv(path, *lines, header=HEADER):
 
 
 def test_published_files_are_read_whole():
-    rows = tables.read(PUBLISHED, columns.PUBLISHED_STATUSES)
-    assert len(PUBLISHED) == 7
+    rows = tables.read(ORIGINAL, columns.PUBLISHED_STATUSES)
+    assert len(ORIGINAL) == 7
     assert len(rows) == 285
     assert {row["measured_by"] for row in rows} == {"kvark/inferena"}
     assert {row["model"] for row in rows} == {
@@ -37,7 +38,7 @@ def test_published_files_are_read_whole():
 
 
 def test_published_figures_are_printed_as_published():
-    for path in PUBLISHED:
+    for path in ORIGINAL:
         with open(path, encoding="utf-8", newline="") as stream:
             texts = list(csv.DictReader(stream))
         for text, row in zip(texts, tables.read([path], columns.PUBLISHED_STATUSES), strict=True):

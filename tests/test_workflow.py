@@ -124,7 +124,8 @@ def test_each_framework_ran_from_its_own_environment(miniature, table):
 def test_report_shows_this_machine_and_the_published_ones(miniature, table):
     report = miniature.checkout.report()
     published = sorted((miniature.checkout.root / "report/published").glob("*.csv"))
-    assert len(published) == 7
+    marks = ["‡" if path.with_suffix(".json").exists() else "†" for path in published]
+    assert set(marks) == {"‡", "†"}
     for model in MODELS:
         lines = report.split(f"\n## {model}\n")[1].split("\n#")[0].splitlines()
         cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
@@ -133,7 +134,7 @@ def test_report_shows_this_machine_and_the_published_ones(miniature, table):
         starts = [number for number, row in enumerate(body) if row[0]]
         assert starts[1] - starts[0] == len(STRICT)  # this machine comes first
         assert body[0][0] and not body[0][0].endswith("†")
-        assert [body[start][0][-1] for start in starts[1:]] == ["†"] * 7
+        assert [body[start][0][-1] for start in starts[1:]] == marks
         own = [row for row in table if row["model"] == model and row["lane"] == "float32"]
         for cell, row in zip(own, body[: len(STRICT)], strict=True):
             assert row[1].startswith(cell["framework"])

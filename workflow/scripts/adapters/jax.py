@@ -58,11 +58,9 @@ class Adapter(base.Adapter):
         self.params: dict[str, jax.Array] | None = None
 
     def describe(self) -> dict[str, Any]:
-        # the client's last line: "cpu", or "cuda 13000" with CUDA's own number for 13.0
-        runtime = self.device.client.platform_version.splitlines()[-1]
         return {
             "version": jax.__version__,
-            "backend": f"XLA {runtime.upper()}",
+            "backend": f"XLA {runtime(self.device.client.platform_version)}",
             "device": self.device.device_kind,
             "threads": _pool_threads(),
         }
@@ -180,6 +178,14 @@ def _device(accelerator: str) -> jax.Device:
     except RuntimeError as error:
         why = f"jax {jax.__version__} finds no {accelerator} device here ({error})"
         raise base.UnsupportedError("no-device", why) from error
+
+
+def runtime(platform_version: str) -> str:
+    """XLA's client by its last line: ``CPU`` for "cpu", ``CUDA 13.0`` for "cuda 13000", CUDA's own number."""
+    name, _, number = platform_version.splitlines()[-1].upper().partition(" ")
+    if name == "CUDA" and number.isdigit():
+        number = f"{int(number) // 1000}.{int(number) % 1000 // 10}"
+    return f"{name} {number}".rstrip()
 
 
 def _pool_threads() -> int | None:

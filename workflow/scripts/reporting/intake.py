@@ -118,9 +118,14 @@ def _no_figures(columns: set[str]) -> pa.Check:
 
 
 def _check(rows: list[Row], paths: list[Path]) -> None:
-    table = pd.DataFrame(rows)
-    figures = [name for name in table.columns if name in NUMERIC]
-    table[figures] = table[figures].astype(float)
+    # A column that some files lack and that is empty in the others would be taken for numbers.
+    columns = dict.fromkeys(name for row in rows for name in row)
+    table = pd.DataFrame(
+        {
+            name: pd.Series([row.get(name) for row in rows], dtype=float if name in NUMERIC else object)
+            for name in columns
+        }
+    )
     try:
         schema(table.columns).validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
