@@ -7,7 +7,7 @@ import csv
 import os
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +15,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 import yaml
-from checkout import CONDA_PREFIX, END_TO_END, append, copy
+from arena import files
+from checkout import CARGO, CONDA_PREFIX, END_TO_END, append, copy
 from checkout import Checkout as Local
 from runner import RUNNER, environ
 from slurm import Slurm, missing
@@ -244,6 +245,25 @@ def test_another_version_of_an_environment_submits_its_own_jobs(cluster, measure
     cell = f"{MODEL} onnxruntime"
     assert plan == {f"benchmark {cell}", f"validate {cell}", "platform", "report", "page"}
     assert cluster.plan() == set()
+
+
+def test_an_engine_is_built_on_a_node_of_its_platform(cluster, measured, tmp_path):
+    """With the processor that will run it, but without the GPU that the platform's measuring jobs hold."""
+    (tmp_path / "engine.yaml").write_text(yaml.safe_dump({"run": {"rows": [*ROWS, "candle"]}}))
+    engine = replace(
+        cluster,
+        configs=(*cluster.configs, tmp_path / "engine.yaml"),
+        environment=cluster.environment | CARGO,
+    )
+    records = {name: f"results/engines/{name}/candle/build.json" for name in ("slow", "epyc")}
+    done = engine.run("--", *records.values())
+    assert done.returncode == 0, done.stdout
+    built = {job["comment"]: job for job in cluster.slurm.jobs() if "build_engine" in job["comment"]}
+    for platform, record in records.items():
+        job = built.pop(f"rule_build_engine_wildcards_{platform}_candle")
+        assert (job["state"], job["node"], job["gres"]) == ("COMPLETED", NODES[platform], "N/A")
+        assert files.read_json(cluster.directory / record)["status"] == "ok"
+    assert built == {}
 
 
 def test_a_killed_submitter_is_started_again_where_it_was(cluster, measured):
