@@ -10,8 +10,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "sinfo", "scancel", "srun")
 MARKS = ("SLURM_", "SBATCH_", "SRUN_")
@@ -168,6 +170,16 @@ class Slurm:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for process in filter(self.started, psutil.process_iter()):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()  # a cancelled job that does not heed SIGTERM outlives the daemons
+
+    def started(self, process: psutil.Process) -> bool:
+        """Whether it comes from this Slurm: its environment names the folder."""
+        try:
+            return any(str(self.root) in value for value in process.environ().values())
+        except psutil.Error:  # it has ended, or is the kernel's
+            return False
 
     def queue(self) -> str:
         done = subprocess.run(["squeue", "-h"], env=self.environ, capture_output=True, text=True)
