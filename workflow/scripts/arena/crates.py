@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 Package = dict[str, Any]
+Packages = dict[str, list[Package]]  # the versions of each name
 
 
 def locked(lock: Path, package: str) -> list[str]:
@@ -46,19 +47,22 @@ def _needed(lock: Path, package: str) -> list[Package]:
 
 
 @cache
-def _packages(lock: Path) -> list[Package]:
+def _packages(lock: Path) -> Packages:
     with open(lock, "rb") as stream:
-        return tomllib.load(stream)["package"]
+        entries = tomllib.load(stream)["package"]
+    packages: Packages = {}
+    for entry in entries:
+        packages.setdefault(entry["name"], []).append(entry)
+    return packages
 
 
-def _of_this_name(packages: list[Package], name: str, lock: Path) -> Package:
-    for entry in packages:
-        if entry["name"] == name:
-            return entry
-    raise KeyError(f"{lock} has no package {name}: name its folder in Cargo.toml and run `cargo build`")
+def _of_this_name(packages: Packages, name: str, lock: Path) -> Package:
+    if name not in packages:
+        raise KeyError(f"{lock} has no package {name}: name its folder in Cargo.toml and run `cargo build`")
+    return packages[name][0]
 
 
-def _meant(packages: list[Package], dependency: str) -> Package:
+def _meant(packages: Packages, dependency: str) -> Package:
     """The entry of a dependency: its name, and its version where several are locked."""
     name, *version = dependency.split(" ")
-    return next(e for e in packages if e["name"] == name and version[:1] in ([], [e["version"]]))
+    return next(entry for entry in packages[name] if version[:1] in ([], [entry["version"]]))
