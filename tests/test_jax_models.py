@@ -284,7 +284,7 @@ PROCESS = """
 import json, sys
 from pathlib import Path
 from adapters.base import Job
-from adapters.jax import Adapter, runtime
+from adapters.jax import Adapter
 import jax
 
 spec = json.loads(sys.argv[1])

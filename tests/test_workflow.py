@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 from arena import crates, supervisor
@@ -133,7 +135,7 @@ def test_report_shows_this_machine_and_the_published_ones(miniature, table):
         assert header[:3] == ["Platform", "Framework (version, backend)", "Compile (s)"]
         starts = [number for number, row in enumerate(body) if row[0]]
         assert starts[1] - starts[0] == len(STRICT)  # this machine comes first
-        assert body[0][0] and not body[0][0].endswith("†")
+        assert body[0][0] and not body[0][0].endswith(("†", "‡"))
         assert [body[start][0][-1] for start in starts[1:]] == marks
         own = [row for row in table if row["model"] == model and row["lane"] == "float32"]
         for cell, row in zip(own, body[: len(STRICT)], strict=True):
@@ -148,6 +150,15 @@ def test_report_shows_this_machine_and_the_published_ones(miniature, table):
             assert f" {cell['framework']} " in reduced.replace("\\_", "_")
     assert report.split("\n## Failed\n")[1].split("\n#")[0].strip() == "None."
     assert "\n- Not measured in this run: MAX, " in report  # which compiles for minutes at any size
+
+
+def test_snakemake_packs_page_figures_and_tables(miniature, tmp_path):
+    packed = tmp_path / "snakemake-report.zip"
+    done = miniature.checkout.run("--report", packed)
+    assert done.returncode == 0, done.stdout
+    with zipfile.ZipFile(packed) as archive:
+        names = {Path(name).name for name in archive.namelist()}
+    assert names >= {"report.html", "local.csv", *(f"{model}.svg" for model in MODELS)}
 
 
 def test_nothing_is_written_but_results(miniature):

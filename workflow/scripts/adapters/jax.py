@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from arena import tensors
+from arena import nvml, tensors
 from models.jax import layout
 from models.jax.losses import LOSSES
 
@@ -181,10 +181,10 @@ def _device(accelerator: str) -> jax.Device:
 
 
 def runtime(platform_version: str) -> str:
-    """XLA's client by its last line: ``CPU`` for "cpu", ``CUDA 13.0`` for "cuda 13000", CUDA's own number."""
+    """XLA's client by its last line: ``CPU`` for "cpu", ``CUDA 13.0`` for "cuda 13000"."""
     name, _, number = platform_version.splitlines()[-1].upper().partition(" ")
     if name == "CUDA" and number.isdigit():
-        number = f"{int(number) // 1000}.{int(number) % 1000 // 10}"
+        number = nvml.cuda_version(int(number))
     return f"{name} {number}".rstrip()
 
 

@@ -66,8 +66,7 @@ class Gpu:
             "name": self._text("nvmlDeviceGetName"),
             "uuid": self._text("nvmlDeviceGetUUID"),
             "driver": self._text("nvmlSystemGetDriverVersion", device=False),
-            # 13000 for 13.0
-            "cuda_driver": f"{version.value // 1000}.{version.value % 1000 // 10}" if known else None,
+            "cuda_driver": cuda_version(version.value) if known else None,
             "memory_bytes": memory and memory["total"],
             "power_limit_w": None if limit is None else limit / 1000,
             "max_sm_mhz": self._number("nvmlDeviceGetMaxClockInfo", c_uint, SM_CLOCK),
@@ -139,6 +138,11 @@ class Gpu:
             return getattr(self._library, function)(*arguments)
         except AttributeError:
             return None
+
+
+def cuda_version(number: int) -> str:
+    """CUDA's version as people write it, from CUDA's own number: ``13.0`` for 13000, ``12.9`` for 12090."""
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 @cache
