@@ -17,13 +17,13 @@ report: setup  ## measure, validate and write results/report.md and .html (CORES
 	snakemake --cores $(CORES) results/report.md results/report.html
 
 plan: setup  ## what `make report` would run, why, and about how long it takes
-	python workflow/scripts/plan.py -- --cores $(CORES) results/report.md results/report.html
+	python workflow/tools/plan.py -- --cores $(CORES) results/report.md results/report.html
 
 changed: setup  ## what changed since the last run, in words, and what each change would run again
-	@python workflow/scripts/changed.py -- --cores $(CORES) results/report.md results/report.html
+	@python workflow/tools/changed.py -- --cores $(CORES) results/report.md results/report.html
 
 since: setup  ## this run's tables against those before it, from results/history (exit 1 if a cell got worse)
-	@python workflow/scripts/since.py
+	@python workflow/tools/since.py
 
 test: lint .venv-tests/ready  ## lint, then all tests (ARGS='-k gate' to choose)
 	.venv-tests/bin/python -m pytest $(ARGS)
@@ -50,13 +50,13 @@ lock: setup  ## pin what the direct requirements in envs/ need (ENV=jax: only th
 	python $(DEPLOY)/lock.py $(if $(ENV),envs/$(ENV).*,envs/*.yaml envs/*.txt) --prefer envs/*.yaml $(ARGS)
 
 compare: setup  ## what changed between two platform CSVs or results directories (OLD=... NEW=...)
-	@python workflow/scripts/compare.py $(OLD) $(NEW) $(ARGS)
+	@python workflow/tools/compare.py $(OLD) $(NEW) $(ARGS)
 
 fidelity: setup  ## our timings against llama-bench, benchmark_app and others, after a run with their rows
-	python workflow/scripts/fidelity.py $(ARGS)
+	python workflow/tools/fidelity.py $(ARGS)
 
 bench: setup  ## everything cold from a fresh clone, and a run with nothing to do: half an hour
-	python workflow/scripts/bench.py $(ARGS)
+	python workflow/tools/bench_workflow.py $(ARGS)
 
 clean:  ## delete results/, measurements and models alike; environments and report/published stay
 	rm -rf results

@@ -4,6 +4,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+
 from browser import chromium  # noqa: F401 (a fixture of every test that names it)
 from checkout import CARGO, CONDA_PREFIX, END_TO_END, Checkout, copy, snapshot
 

@@ -3,7 +3,7 @@
 import hashlib
 import tomllib
 
-from arena import crates
+from arena.configuration import crates
 
 
 def framework(wildcards):
@@ -23,16 +23,20 @@ def measuring_modules(wildcards):
     names = ["benchmark.py", "measure.py", adapter(row)]
     if row["definitions"]:
         names += [
-            f"models/{kind}/{definition(wildcards)}.py"
-            for kind in ("spec", row["definitions"])
+            f"models/spec/{definition(wildcards)}.py",
+            f"frameworks/{row['definitions']}/models/{definition(wildcards)}.py",
         ]
     return modules(*names)
 
 
 def adapter(row):
-    """The row's adapter: a name in workflow/scripts/adapters/, or a path of one's own that ends in .py."""
+    """The row's adapter: a folder of workflow/scripts/frameworks/, or a path of one's own that ends in .py."""
     name = row["adapter"]
-    return ROOT / name if name.endswith(".py") else SCRIPTS / "adapters" / f"{name}.py"
+    return (
+        ROOT / name
+        if name.endswith(".py")
+        else SCRIPTS / "frameworks" / name / "adapter.py"
+    )
 
 
 def unsupported(wildcards):

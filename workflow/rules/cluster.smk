@@ -5,7 +5,7 @@ All other jobs ask for cores, memory and time only; partition and account come f
 
 import math
 
-from arena import node
+from arena.measuring import node
 
 
 # Seconds each, and they tell of the submitting command: not worth a place in a queue.

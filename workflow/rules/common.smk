@@ -17,8 +17,11 @@ SCRIPTS = ROOT / "workflow" / "scripts"
 ENGINES = ROOT / "workflow" / "engines"
 sys.path.insert(0, str(SCRIPTS))
 
-from arena import files, imports, machine, source
-from arena.config import ConfigError, resolve
+from arena import files
+from arena.configuration import imports
+from arena.measuring import machine
+from arena.weights import source
+from arena.configuration.loader import ConfigError, resolve
 
 try:
     CONFIG = resolve(config, ROOT)
@@ -44,7 +47,7 @@ PREPARATION = 10**12
 # Without environments (profiles/host) every rule uses the Python that runs Snakemake.
 HOST = DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method
 if HOST:
-    from arena import packages
+    from arena.measuring import packages
 
     # Its name is not `python` everywhere; a function of the shell's is found first. Snakemake reads the braces.
     shell.prefix(f'python() {{{{ {shlex.quote(sys.executable)} "$@"; }}}}; ')
@@ -121,7 +124,9 @@ def weights_script(wildcards):
 
 def weights_modules(wildcards):
     name = Path(weights_script(wildcards)).name
-    kinds = ["spec"] if name == "seed_weights.py" else ["spec", "checkpoint"]
+    kinds = ["models/spec"]
+    if name != "seed_weights.py":
+        kinds.append("models/checkpoint")
     return model_modules(name, kinds=kinds)(wildcards)
 
 
@@ -173,7 +178,7 @@ def model_modules(*scripts, kinds):
     """Input function: the modules of ``scripts`` and the model's definition in each of ``kinds``."""
 
     def of_model(wildcards):
-        own = [f"models/{kind}/{definition(wildcards)}.py" for kind in kinds]
+        own = [f"{kind}/{definition(wildcards)}.py" for kind in kinds]
         return modules(*scripts, *own)
 
     return of_model

@@ -4,7 +4,9 @@
 rule export_onnx:
     input:
         script=script("export_onnx.py"),
-        modules=model_modules("export_onnx.py", kinds=["spec", "torch"]),
+        modules=model_modules(
+            "export_onnx.py", kinds=["models/spec", "frameworks/pytorch/models"]
+        ),
         weights="results/models/{model}/model.safetensors",
         config="results/models/{model}/config.json",
         inputs="results/models/{model}/inputs.safetensors",
@@ -31,7 +33,9 @@ rule export_onnx:
 rule export_onnx_decode:
     input:
         script=script("export_onnx_decode.py"),
-        modules=model_modules("export_onnx_decode.py", kinds=["spec", "torch"]),
+        modules=model_modules(
+            "export_onnx_decode.py", kinds=["models/spec", "frameworks/pytorch/models"]
+        ),
         weights="results/models/{model}/model.safetensors",
         config="results/models/{model}/config.json",
     output:
@@ -57,7 +61,7 @@ rule export_onnx_decode:
 rule export_jax:
     input:
         script=script("export_jax.py"),
-        modules=model_modules("export_jax.py", kinds=["spec"]),
+        modules=model_modules("export_jax.py", kinds=["models/spec"]),
         weights="results/models/{model}/model.safetensors",
         config="results/models/{model}/config.json",
     output:
@@ -81,7 +85,7 @@ rule export_jax:
 rule export_gguf:
     input:
         script=script("export_gguf.py"),
-        modules=model_modules("export_gguf.py", kinds=["spec"]),
+        modules=model_modules("export_gguf.py", kinds=["models/spec"]),
         weights="results/models/{model}/model.safetensors",
         config="results/models/{model}/config.json",
     output:

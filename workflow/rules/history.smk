@@ -1,6 +1,6 @@
 """Tables of earlier runs: kept at the start of a run, before any of them is made anew → results/history/."""
 
-from arena import history
+from reporting import history
 
 
 def keep_history():

@@ -4,7 +4,9 @@
 rule reference:
     input:
         script=script("compute_reference.py"),
-        modules=model_modules("compute_reference.py", kinds=["spec", "torch"]),
+        modules=model_modules(
+            "compute_reference.py", kinds=["models/spec", "frameworks/pytorch/models"]
+        ),
         weights="results/models/{model}/model.safetensors",
         config="results/models/{model}/config.json",
         inputs="results/models/{model}/inputs.safetensors",

@@ -2,8 +2,8 @@
 
 import csv
 
-from arena import flops
-from arena.config import float32_row
+from models import flops
+from arena.configuration.loader import float32_row
 
 
 def gate(wildcards):

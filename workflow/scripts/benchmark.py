@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from arena import files, gpu, machine, node, nvml, packages, supervisor, tensors
+
+from arena import files, tensors
+from arena.measuring import gpu, machine, node, nvml, packages, supervisor
 
 SCHEMA = 1
 STAGE = ".measuring-"  # directories, beside the result, in which a process leaves what it measured

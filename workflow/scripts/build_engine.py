@@ -16,7 +16,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from arena import crates, files
+from arena import files
+from arena.configuration import crates
 
 FLAGS = "-C target-cpu=native"
 

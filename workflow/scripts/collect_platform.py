@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+
 from arena import files
 from reporting import rounds, rows
 from reporting.columns import NAMES

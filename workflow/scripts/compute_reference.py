@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from arena import files, gate, tensors
-from models.torch import generation, losses
-from models.torch.loading import arguments, load
+
+from arena import files, tensors
+from arena.judging import distances
+from frameworks.pytorch.models import generation, losses
+from frameworks.pytorch.models.loading import arguments, load
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,9 @@ def generate(module: torch.nn.Module, prompt: torch.Tensor, continuation: int | 
 
 def decode_noise(single: Generated, double: Generated) -> dict[str, Any]:
     """The gate's figures for float32's logits on float64's continuation, and what counts as a tie there."""
-    figures = gate.compare_output(single.logits, double.logits, "cross_entropy", None)
+    figures = distances.compare_output(single.logits, double.logits, "cross_entropy", None)
     largest = float(np.abs(double.logits).max())
-    return {**figures, "tie_margin": gate.tie_margin(figures["max_abs_error"], largest)}
+    return {**figures, "tie_margin": distances.tie_margin(figures["max_abs_error"], largest)}
 
 
 def noise(single: Results, double: Results, gradients: dict, norms: dict, loss_kind: str) -> dict[str, Any]:
@@ -105,12 +107,12 @@ def noise(single: Results, double: Results, gradients: dict, norms: dict, loss_k
 
     ``gradients`` are the float64 ones rounded to float32, ``norms`` the Euclidean norms before rounding.
     """
-    loss_error = gate.relative_error(single.loss, double.loss)
-    inference = gate.compare_output(single.inference, double.inference, loss_kind, None)
-    training = gate.compare_gradients(single.gradients, gradients, norms)
+    loss_error = distances.relative_error(single.loss, double.loss)
+    inference = distances.compare_output(single.inference, double.inference, loss_kind, None)
+    training = distances.compare_gradients(single.gradients, gradients, norms)
     figures = {
         "inference": {**inference, "loss_error": loss_error},
-        "latency": gate.compare_output(single.latency, double.latency, loss_kind, None),
+        "latency": distances.compare_output(single.latency, double.latency, loss_kind, None),
         "training": {**training, "loss_error": loss_error},
     }
     if double.generated:

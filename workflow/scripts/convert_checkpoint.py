@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 import seed_weights
-from arena import checkpoint, files, seeded, source, tensors
+from arena import files, tensors
+from arena.weights import checkpoint, seeded, source
 
 
 def architecture(model: dict[str, Any], directory: Path) -> dict[str, Any]:

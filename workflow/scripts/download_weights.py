@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from arena import files, hub
-from arena.hub import HubError, NoHubError, Patience
+from arena import files
+from arena.weights import hub
+from arena.weights.hub import HubError, NoHubError, Patience
 
 
 def place(path: Path, directory: Path) -> None:

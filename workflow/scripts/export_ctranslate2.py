@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from arena import files, tensors
 
 Tensors = dict[str, np.ndarray]

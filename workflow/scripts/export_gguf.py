@@ -15,8 +15,9 @@ from typing import Any
 
 import gguf
 import numpy as np
-from arena import files, tensors
 from gguf import GGMLQuantizationType, LlamaFileType
+
+from arena import files, tensors
 from models.spec import llama
 
 #: Lane -> (the file's type as llama.cpp names it, the type of its matrices).

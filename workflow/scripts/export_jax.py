@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
 from arena import files, tensors
-from models.jax import layout
+from frameworks.jax.models import layout
 
 
 def export(weights: Mapping[str, np.ndarray], config: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -12,15 +12,16 @@ import time
 from pathlib import Path
 
 import torch
+
 from arena import files, tensors
-from models.torch.loading import load as load_module
+from frameworks.pytorch.models.loading import load as load_module
 
 PROTOBUF_LIMIT = 2_000_000_000  # bytes; a larger model needs its weights beside the graph
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--definition", required=True, help="module in models/torch/")
+    parser.add_argument("--definition", required=True, help="module in frameworks/pytorch/models/")
     for name in ("weights", "config", "inputs"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="model.onnx")

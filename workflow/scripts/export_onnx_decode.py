@@ -14,10 +14,11 @@ import time
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
+
 from arena import files, tensors
 from export_onnx import PROTOBUF_LIMIT
-from models.torch.loading import load as load_module
-from torch import Tensor, nn
+from frameworks.pytorch.models.loading import load as load_module
 
 TRACED = (
     7  # positions of the example, new and past: any number but 0 and 1, which tracing would take for fixed
@@ -57,7 +58,7 @@ def export(module: nn.Module, positions: int, out: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--definition", required=True, help="module in models/torch/")
+    parser.add_argument("--definition", required=True, help="module in frameworks/pytorch/models/")
     parser.add_argument("--weights", type=Path, required=True, help="read: model.safetensors")
     parser.add_argument("--config", type=Path, required=True, help="read: config.json")
     parser.add_argument("--out", type=Path, required=True, help="written: decode.onnx")
@@ -73,7 +74,9 @@ def main(arguments: list[str] | None = None) -> None:
     config = files.read_json(args.config)
     module = load_module(args.definition, config, tensors.load(args.weights)).eval()
     if not hasattr(module, "extend"):
-        raise SystemExit(f"models/torch/{args.definition}.py has no forward pass with a key-value cache")
+        raise SystemExit(
+            f"frameworks/pytorch/models/{args.definition}.py has no forward pass with a key-value cache"
+        )
     log.info("exporting %s with a cache", args.definition)
     begin = time.perf_counter()
     with files.replacing(args.out) as temporary:

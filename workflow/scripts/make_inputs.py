@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from arena import tensors
 
 DTYPES = {"float32": np.float32, "int64": np.int64}

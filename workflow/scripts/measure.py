@@ -19,9 +19,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from adapters.base import Adapter, Generation, Job, UnsupportedError
-from arena import files, gpu, losses, machine, nvml, tensors
-from arena.protocol import Limits, measure
+
+from arena import files, tensors
+from arena.judging import losses
+from arena.measuring import gpu, machine, nvml
+from arena.measuring.protocol import Limits, measure
+from frameworks.base import Adapter, Generation, Job, UnsupportedError
 
 OWN_PEAK = ("decode", "training")  # the other tasks' peak is counted as that of inference
 
@@ -175,7 +178,7 @@ def observed(run: Callable[[], Generation], first_token_ns: list[int]) -> Callab
 
 def import_file(path: Path) -> ModuleType:
     """Import an adapter by its path, so that one may also live outside this checkout."""
-    spec = importlib.util.spec_from_file_location(f"adapters.{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"frameworks.{path.parent.name}.{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

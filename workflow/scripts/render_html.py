@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import jinja2
+
 from arena import files
 from render_report import check_complete, parse_captions
 from reporting import findings, intake

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+
 from arena import files
-from reporting import comparison, details, origins, precision, scale, serving, tables
+from reporting import comparison, details, origins, precision, scale_axis, serving, tables
 from reporting import markdown as md
 from reporting.columns import NAMES, OWN_STATUSES, PUBLISHED_STATUSES, TASKS
 
@@ -81,7 +82,7 @@ def render(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    names = list(dict.fromkeys(row["model"] for row in own if not scale.is_variant(row)))
+    names = list(dict.fromkeys(row["model"] for row in own if not scale_axis.is_variant(row)))
     models = [model_view(name, own, published, captions[name]) for name in names]
     view = {
         "models": models,
@@ -89,13 +90,15 @@ def render(
         "lanes": len(comparison.lanes(own)) > 1,
         "rounds": sorted({int(row["rounds"]) for row in own}),
         "upkeep": serving.upkeep(own),
-        "scale": scale.table(own, published),
+        "scale": scale_axis.table(own, published),
         "notes": [md.Markdown(" ".join(text.split())) for text in notes],
         "failures": details.failures(own),
         "unsupported": details.unsupported(own),
         "machines": details.machines(own),
         "sources": list(comparison.sources(published).values()),
-        "left_out": sorted({row["model"] for row in published if not scale.is_variant(row)} - set(names)),
+        "left_out": sorted(
+            {row["model"] for row in published if not scale_axis.is_variant(row)} - set(names)
+        ),
     }
     return environment.get_template(template.name).render(view)
 

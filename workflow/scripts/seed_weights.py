@@ -9,7 +9,9 @@ import sys
 from typing import Any
 
 import numpy as np
-from arena import files, seeded, tensors
+
+from arena import files, tensors
+from arena.weights import seeded
 
 
 def architecture(model: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from arena import files, gate, losses, tensors, verdict
+
+from arena import files, tensors
+from arena.judging import distances, losses, verdict
 
 SCHEMA = 1
 IDENTITY = ("platform", "model", "row", "lane")
@@ -188,7 +190,7 @@ def validate(
             for each in rounds
             if each.ran("training")
         }
-        compared = gate.compare_gradients(gradients, reference.gradients, reference.norms)
+        compared = distances.compare_gradients(gradients, reference.gradients, reference.norms)
         measured["training"] = verdict.worst(loss_errors) | compared
 
     reasons = unmeasured(rounds)
@@ -234,7 +236,7 @@ def output_figures(this: Round, task: str, reference: Reference, noise: float) -
     if name not in this.outputs:
         return {"shape_ok": False, "finite": False, "note": f"no tensor {name!r} though the task ended well"}
     try:
-        figures = gate.compare_output(
+        figures = distances.compare_output(
             this.outputs[name],
             reference.outputs[name],
             reference.loss_kind,
@@ -258,7 +260,7 @@ def token_figures(this: Round, reference: Reference) -> dict[str, Any]:
     """Figures of one round's generated tokens."""
     if not reference.generates:
         raise ValueError(f"{reference.path}: no tensor 'decode.tokens'; compute the reference again")
-    return gate.compare_tokens(
+    return distances.compare_tokens(
         this.outputs.get("decode.tokens", np.empty(0, np.int64)),
         reference.outputs["decode.tokens"],
         reference.outputs["decode.margins"],
@@ -268,7 +270,7 @@ def token_figures(this: Round, reference: Reference) -> dict[str, Any]:
 
 def loss_error(value: float | None, reference: float) -> float:
     """Relative error of a loss; infinite for None, which is how a round writes NaN and infinity."""
-    return math.inf if value is None else gate.relative_error(value, reference)
+    return math.inf if value is None else distances.relative_error(value, reference)
 
 
 def unmeasured(rounds: list[Round]) -> list[str]:

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from arena import statistics
 
-from reporting.cells import BOOTSTRAP
+from reporting import statistics
 from reporting.comparison import RANKED
+from reporting.groups import BOOTSTRAP
 from reporting.measures import RATES, TIMES, Measure, recovered
 from reporting.tables import Row
 

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 
 from reporting import machines, views
-from reporting.cells import BOOTSTRAP, Finding, Group, Ratio, cell, figure, of, times
+from reporting.groups import BOOTSTRAP, Finding, Group, Ratio, cell, figure, of, times
 from reporting.measures import TIMES, Measure
 from reporting.tables import Row
 

@@ -14,7 +14,9 @@ from collections import Counter, defaultdict
 
 from reporting import comparison, machines, measures
 from reporting import markdown as md
-from reporting.cells import (
+from reporting.columns import TASKS
+from reporting.doubts import disagreements, gate
+from reporting.groups import (
     BOOTSTRAP,
     Finding,
     Group,
@@ -28,8 +30,6 @@ from reporting.cells import (
     stored,
     times,
 )
-from reporting.columns import TASKS
-from reporting.doubts import disagreements, gate
 from reporting.measures import Measure
 from reporting.tables import Row
 from reporting.trade_offs import compile_pays, reduced_precision, small_and_fast

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from arena import statistics
 
+from reporting import statistics
 from reporting.fields import six
 from reporting.rounds import Cell
 

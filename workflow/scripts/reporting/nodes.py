@@ -9,7 +9,12 @@ from reporting.rounds import Cell
 
 CLEAN, NOISY, INVALID = "clean", "noisy", "invalid"
 STEAL = 0.01  # share of CPU time that a hypervisor may take
-HOT = ("hardware slowdown", "thermal, software", "thermal, hardware", "power brake")  # arena.nvml.REASONS
+HOT = (
+    "hardware slowdown",
+    "thermal, software",
+    "thermal, hardware",
+    "power brake",
+)  # arena.measuring.nvml.REASONS
 
 Row = dict[str, Any]
 

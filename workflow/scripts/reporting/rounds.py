@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arena import files, source
+from arena import files
+from arena.weights import source
 
 SCHEMA = 1
 STATUSES = ("ok", "failed", "unsupported")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from arena import statistics
 
+from reporting import statistics
 from reporting.fields import flag, six
 from reporting.outcome import task_status
 from reporting.rounds import Cell

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from reporting import markdown as md
-from reporting.cells import BOOTSTRAP, Finding, Group, Ratio, baseline, cell, of, ratio, stored, times
+from reporting.groups import BOOTSTRAP, Finding, Group, Ratio, baseline, cell, of, ratio, stored, times
 from reporting.tables import Row
 
 

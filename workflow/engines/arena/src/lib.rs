@@ -69,7 +69,7 @@ pub enum Fetched {
     Tokens(Vec<i64>),
 }
 
-/// A framework, driven the way its own users drive it: `adapters/base.py` in Rust.
+/// A framework, driven the way its own users drive it: `frameworks/base.py` in Rust.
 pub trait Engine: Sized {
     /// The result of one iteration, on the device.
     type Output;

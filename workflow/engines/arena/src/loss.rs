@@ -1,5 +1,5 @@
 //! The two losses of the workloads, in float64: what the engine's own outputs are scored with.
-//! The same formulas as `workflow/scripts/arena/losses.py`.
+//! The same formulas as `workflow/scripts/arena/judging/losses.py`.
 
 use crate::tensors::{Array, Input};
 use crate::{Failure, Result};

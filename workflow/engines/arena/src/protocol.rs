@@ -1,6 +1,6 @@
 //! How an iteration is timed: warm up until steady, then sample. Nothing is discarded.
 //!
-//! The rules are those of `workflow/scripts/arena/protocol.py`, word for word; a test drives both with
+//! The rules are those of `workflow/scripts/arena/measuring/protocol.py`, word for word; a test drives both with
 //! the same scripted clock.
 
 use serde::Deserialize;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from arena.seeded import Spec
+from arena.weights.seeded import Spec
 
 # Standard deviation of the attention scores before the softmax, for inputs of unit variance. At 1.5 a
 # query prefers some keys clearly, so that positions, masks and the order of a head's dimensions matter.

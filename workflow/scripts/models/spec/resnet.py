@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from arena.seeded import Spec
-
+from arena.weights.seeded import Spec
 from models.spec import initialisation as init
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from arena import files
 
+from arena import files
 from reporting import changes, comparison, details, findings, measures, views
 from reporting import markdown as md
-from reporting.cells import Finding
 from reporting.columns import REQUIRED
+from reporting.groups import Finding
 from reporting.html import charts
 from reporting.html.lines import Tables
 from reporting.measures import Measure

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from arena import files
 
+from arena import files
 from reporting import markdown as md
 from reporting.columns import TIMED
 from reporting.tables import Row

@@ -10,7 +10,7 @@ from typing import Any
 
 from reporting import comparison, measures, views
 from reporting import markdown as md
-from reporting.cells import Group, grouped
+from reporting.groups import Group, grouped
 from reporting.measures import Measure
 from reporting.tables import Row
 

@@ -1,0 +1,320 @@
+"""What the configuration refuses, and in which words."""
+
+import pytest
+import yaml
+
+from arena.configuration import loader
+from runner import REPOSITORY
+
+FRAMEWORK = """
+    name: X
+    url: https://x.org
+    license: MIT
+    env: base
+    adapter: pytorch
+    distribution: x
+    trains: false
+"""
+
+# name: (overlay, [(key path, all of these in its line), ...]); the number of lines must agree.
+BAD = {
+    "idle accelerator": (
+        "platforms: [{name: x, cluster: {cpus: 1, gres: 'gpu:1'}}]",
+        [("platforms[0].cluster.gres", '"gpu:1" would lie idle', "accelerator is `cpu`")],
+    ),
+    "nobody's accelerator": (
+        "platforms: [{name: x, accelerator: cuda, cluster: {cpus: 1, exclusive: false}}]",
+        [("platforms[0].cluster.gres", "missing", "on a shared node")],
+    ),
+    "accelerators of another form": (
+        "platforms: [{name: x, accelerator: cuda, cluster: {cpus: 1, gres: 1 GPU}}]",
+        [("platforms[0].cluster.gres", '"1 GPU"', "`name:type:count`")],
+    ),
+    "nodes without CPUs": (
+        "platforms: [{name: x, cluster: {partition: gpu}}]",
+        [("platforms[0].cluster.cpus", "missing", "an integer (at least 1)")],
+    ),
+    "environment of an accelerator": (
+        "{frameworks: {jax: {envs: {cuda: nowhere}}}, platforms: [{name: x, accelerator: cuda}]}",
+        [("frameworks.jax.envs.cuda", "envs/nowhere.yaml does not exist")],
+    ),
+    "accelerator of an environment": (
+        "frameworks: {jax: {envs: {gpu: jax-cuda}}}",
+        [("frameworks.jax.envs.gpu", '"gpu" is not allowed as a name', "`cuda`")],
+    ),
+    "negative rounds": ("protocol: {rounds: -1}", [("protocol.rounds", "-1", "an integer (at least 1")]),
+    "fractional rounds": ("protocol: {rounds: 3.0}", [("protocol.rounds", "3.0", "an integer")]),
+    "text for a number": (
+        "protocol: {rounds: '3'}",
+        [("protocol.rounds", '"3"', "an integer", "without quotation marks")],
+    ),
+    "YAML 1.1 exponent": (
+        "gate: {float32: {relative_l2: 1e-4}}",
+        [("gate.float32.relative_l2", '"1e-4"', "a number (above 0)", "write 1.0e-4")],
+    ),
+    "exponent without a sign": (
+        "protocol: {timeout_s: 9.0e2}",
+        [("protocol.timeout_s", '"9.0e2"', "an integer", "write 9.0e+2")],
+    ),
+    "boolean for a number": ("protocol: {seed: true}", [("protocol.seed", "true", "an integer")]),
+    "not a number": (
+        "protocol: {warmup: {tolerance: .nan}}",
+        [("protocol.warmup.tolerance", "NaN", "a number")],
+    ),
+    "infinite": (
+        "protocol: {sampling: {max_seconds: .inf}}",
+        [("protocol.sampling.max_seconds", "Infinity")],
+    ),
+    "unknown key": (
+        "protocol: {sede: 1}",
+        [("protocol.sede", "unknown key", "did you mean seed?", "allowed here: rounds, seed")],
+    ),
+    "unknown key at the top": ("protocoll: {}", [("protocoll", "unknown key", "did you mean protocol?")]),
+    "no mapping": ("gate: null", [("gate", "null", "a mapping")]),
+    "key that is not text": ("42: {}", [("42", "not text", "quotation marks")]),
+    "threads": (
+        "protocol: {threads: all}",
+        [("protocol.threads", '"all"', "`auto` or an integer (at least 1)")],
+    ),
+    "memory": (
+        "protocol: {memory_limit_mb: 0}",
+        [("protocol.memory_limit_mb", "0", "at least 1) or `null`")],
+    ),
+    "no inference": (
+        "protocol: {tasks: [latency]}",
+        [("protocol.tasks", '["latency"]', "`inference` among them")],
+    ),
+    "misspelt task": (
+        "protocol: {tasks: [inference, trainig]}",
+        [
+            (
+                "protocol.tasks[1]",
+                '"trainig"',
+                "one of `inference`, `latency`, `decode`, `training`",
+                "did you mean training?",
+            )
+        ],
+    ),
+    "ends before it may": (
+        "protocol: {warmup: {max_seconds: 0.1}}",
+        [("protocol.warmup.max_seconds", "0.1", "at least 0.5")],
+    ),
+    "no models": ("run: {models: []}", [("run.models", "[]", "at least one")]),
+    "model twice": ("run: {models: [SmolVLA, SmolVLA]}", [("run.models[1]", '"SmolVLA"', "given before")]),
+    "unknown model": (
+        "run: {models: [resnet50]}",
+        [("run.models[0]", '"resnet50"', "did you mean ResNet-50?", "SmolLM2-135M, SmolVLA")],
+    ),
+    "unknown row": (
+        "run: {rows: [pytorch-eager, onnx-runtime]}",
+        [("run.rows[1]", '"onnx-runtime"', "did you mean onnxruntime?", "pytorch-compiled")],
+    ),
+    "baseline not run": (
+        "run: {rows: [jax, onnxruntime]}",
+        [("run.baseline", '"pytorch-eager"', "run.rows", "allowed: jax, onnxruntime")],
+    ),
+    "no platforms": ("platforms: []", [("platforms", "[]", "at least one")]),
+    "platform without a name": (
+        "platforms: [{label: x}]",
+        [("platforms[0].name", "missing", "a name (letters")],
+    ),
+    "platform with a space": (
+        "platforms: [{name: my box}]",
+        [("platforms[0].name", '"my box"', "letters, digits")],
+    ),
+    "platform that climbs": ("platforms: [{name: ..}]", [("platforms[0].name", '".."', "letters, digits")]),
+    "platform with a line end": ('platforms: [{name: "x\\n"}]', [("platforms[0].name", '"x\\n"', "letters")]),
+    "platforms alike but for case": (
+        "platforms: [{name: Box}, {name: box}]",
+        [("platforms[1].name", '"box"', "platforms[0].name", "differ on any file system")],
+    ),
+    "accelerator": (
+        "platforms: [{name: x, accelerator: Cuda}]",
+        [("platforms[0].accelerator", '"Cuda"', "`cpu`, `cuda`", "did you mean cuda?")],
+    ),
+    "published": ("published: report/publishd", [("published", '"report/publishd"', "a directory")]),
+    "misspelt model in an overlay": (
+        "models: {ResNet50: {seed: 1}}",
+        [("models.ResNet50", "did you mean ResNet-50?", "title, url, definition")],
+    ),
+    "weights from the hub": (
+        "models: {SmolVLA: {weights: hub}}",
+        [("models.SmolVLA.weights", '"hub"', "models/checkpoint/action_expert.py", "`seeded`")],
+    ),
+    "weights from nowhere on the hub": (
+        "models: {ResNet-50: {weights: hub, source: {repository: null, revision: null, files: []}}}",
+        [
+            ("models.ResNet-50.source.repository", "missing", "weights: hub"),
+            ("models.ResNet-50.source.revision", "missing", "pin_weights.py"),
+            ("models.ResNet-50.source.files", "[]", "config.json"),
+        ],
+    ),
+    "a branch for a revision": (
+        "models: {ResNet-50: {source: {revision: main}}}",
+        [("models.ResNet-50.source.revision", '"main"', "a commit, 40 hexadecimal digits")],
+    ),
+    "a repository without its owner": (
+        "models: {ResNet-50: {source: {repository: resnet}}}",
+        [("models.ResNet-50.source.repository", '"resnet"', "OWNER/NAME")],
+    ),
+    "a pickle": (
+        "models: {ResNet-50: {source: {files: [{name: pytorch_model.bin}, {name: ../model.safetensors}]}}}",
+        [
+            ("models.ResNet-50.source.files[0].name", '"pytorch_model.bin"', "`.safetensors` or `.json`"),
+            ("models.ResNet-50.source.files[1].name", '"../model.safetensors"'),
+        ],
+    ),
+    "a sum that is none": (
+        "models: {ResNet-50: {source: {files: [{name: config.json, sha256: abc}]}}}",
+        [("models.ResNet-50.source.files[0].sha256", '"abc"', "64 hexadecimal digits")],
+    ),
+    "half a checkpoint": (
+        "models: {ResNet-50: {source: {files: [{name: config.json}]}}}",
+        [("models.ResNet-50.source.files", "config.json", "at least one .safetensors")],
+    ),
+    "a mapping of names that is no pattern": (
+        "models: {ResNet-50: {source: {tensors: {'(': null}}}}",
+        [("models.ResNet-50.source.tensors", '"("', "no regular expression")],
+    ),
+    "weights without their path": (
+        "models: {ResNet-50: {weights: path}}",
+        [("models.ResNet-50.source.path", "missing", "directory")],
+    ),
+    "weights at a path that is not there": (
+        "models: {ResNet-50: {weights: path, source: {path: config}}}",
+        [("models.ResNet-50.source.path", '"config"', "config.json")],
+    ),
+    "weights from nowhere": (
+        "models: {SmolVLA: {weights: seed}}",
+        [("models.SmolVLA.weights", '"seed"', "`seeded`, `hub`, `auto`, `path`", "did you mean seeded?")],
+    ),
+    "fill without its step": (
+        "models: {SmolVLA: {workload: {target: {fill: sin}}}}",
+        [("models.SmolVLA.workload.target.step", "missing", "`sin`")],
+    ),
+    "fill with another's key": (
+        "models: {SmolVLA: {workload: {target: {step: 0.1}}}}",
+        [("models.SmolVLA.workload.target.step", "0.1", "not read by fill `zeros`")],
+    ),
+    "fill with an unknown key": (
+        "models: {SmolVLA: {workload: {target: {shap: [1]}}}}",
+        [("models.SmolVLA.workload.target.shap", "unknown key", "did you mean shape?")],
+    ),
+    "too few values": (
+        "models: {Whisper-tiny: {workload: {target: {values: [1, 2]}}}}",
+        [("models.Whisper-tiny.workload.target.values", "2 values", "shape [4]", "allowed: 4")],
+    ),
+    "fractional ids": (
+        "models: {Whisper-tiny: {workload: {target: {values: [1, 2, 3, 4.5]}}}}",
+        [("models.Whisper-tiny.workload.target.values", "4.5", "integers")],
+    ),
+    "labels that are not integers": (
+        "models: {ResNet-50: {workload: {target: {fill: zeros, dtype: float32}}}}",
+        [("models.ResNet-50.workload.target.dtype", '"float32"', "cross_entropy", "`int64`")],
+    ),
+    "inputs that differ in name": (
+        "models: {ResNet-50: {workload: {latency: {image: {shape: [1], fill: zeros, dtype: float32}}}}}",
+        [("models.ResNet-50.workload.latency", "image, images", "allowed: as inference has, images")],
+    ),
+    "prompt of several sequences": (
+        "models: {SmolLM2-135M: {workload: {decode: {input_ids: {shape: [2, 64]}}}}}",
+        [("models.SmolLM2-135M.workload.decode.input_ids.shape", "[2, 64]", "[1, tokens]")],
+    ),
+    "prompt of fractions": (
+        "models: {SmolLM2-135M: {workload: {decode: {input_ids: {fill: zeros, dtype: float32}}}}}",
+        [("models.SmolLM2-135M.workload.decode.input_ids.dtype", '"float32"', "`int64`")],
+    ),
+    "more tokens than positions": (
+        "models: {SmolLM2-135M: {workload: {decode: {tokens: 8065}}}}",
+        [("models.SmolLM2-135M.workload.decode.tokens", "are 8193", "has 8192 positions")],
+    ),
+    "one token": (
+        "models: {SmolLM2-135M: {workload: {decode: {tokens: 1}}}}",
+        [("models.SmolLM2-135M.workload.decode.tokens", "1 is not allowed", "at least 2")],
+    ),
+    "tolerance that the lane does not have": (
+        "gate: {float32: {mean_kl: 0.1}}",
+        [("gate.float32.mean_kl", "unknown key", "allowed here: relative_l2")],
+    ),
+    "misspelt framework in an overlay": (
+        "frameworks: {Jax: {env: jax}}",
+        [("frameworks.Jax", "did you mean jax?", "name, url, license")],
+    ),
+    "row id taken": (
+        f"frameworks:\n  x:{FRAMEWORK}    rows: {{JAX: {{label: X}}}}",
+        [("frameworks.x.rows.JAX", "taken by frameworks.jax.rows.jax")],
+    ),
+    "lane": (
+        "frameworks: {jax: {rows: {jax: {lane: float_16}}}}",
+        [("frameworks.jax.rows.jax.lane", '"float_16"', "`float16`, `int8`", "did you mean float16?")],
+    ),
+    "row id with a slash": (
+        f"frameworks:\n  x:{FRAMEWORK}    rows: {{a/b: {{label: X}}}}",
+        [("frameworks.x.rows.a/b", '"a/b"', "letters, digits")],
+    ),
+    "no rows": (f"frameworks:\n  x:{FRAMEWORK}    rows: {{}}", [("frameworks.x.rows", "{}", "a mapping")]),
+    "missing env": (
+        "frameworks: {jax: {env: jaxx}}",
+        [("frameworks.jax.env", "envs/jaxx.yaml does not exist")],
+    ),
+    "missing adapter": (
+        "frameworks: {jax: {adapter: lib/jaxx.py}}",
+        [("frameworks.jax.adapter", "lib/jaxx.py does not exist")],
+    ),
+    "missing definition": (
+        "models: {SmolVLA: {definition: expert}}\nrun: {models: [SmolVLA], rows: [jax], baseline: jax}",
+        [
+            ("models.SmolVLA.definition", "workflow/scripts/models/spec/expert.py does not exist"),
+            (
+                "models.SmolVLA.definition",
+                "workflow/scripts/frameworks/pytorch/models/expert.py does not exist",
+            ),
+            ("frameworks.jax.definitions", "workflow/scripts/frameworks/jax/models/expert.py does not exist"),
+        ],
+    ),
+    "export format": (
+        "frameworks: {jax: {export: onxx}}",
+        [("frameworks.jax.export", '"onxx"', "one of `onnx`, `jax`", "`null`", "did you mean onnx?")],
+    ),
+    "unsupported model": (
+        "frameworks: {jax: {unsupported: {SmolVLM: {code: unsupported-model, why: none}}}}",
+        [("frameworks.jax.unsupported.SmolVLM", "no model", "did you mean SmolVLA?")],
+    ),
+    "variable with braces": (
+        "frameworks: {jax: {environment: {FLAGS: '--threads={cores}'}}}",
+        [("frameworks.jax.environment.FLAGS", "{cores}", "only `threads` or `cache`")],
+    ),
+    "everything at once": (
+        """
+        run: {models: [ResNet50, SmolVLA], baseline: jaxx, rouns: 1}
+        platforms: [{name: a b}, {name: c}, {name: C}]
+        protocol: {rounds: 0, warmup: {window: 1, max_seconds: 0.1}}
+        models: {Resnet-50: {}, SmolVLA: {weights: auto, loss: mae}}
+        """,
+        [
+            ("models.Resnet-50", "did you mean ResNet-50?"),
+            ("models.SmolVLA.loss", '"mae"', "did you mean mse?"),
+            ("platforms[0].name", '"a b"'),
+            ("protocol.rounds", "0"),
+            ("protocol.warmup.window", "1", "at least 2"),
+            ("run.rouns", "unknown key"),
+            ("platforms[2].name", '"C"', "platforms[1].name"),
+            ("run.models[0]", "did you mean ResNet-50?"),
+            ("run.baseline", "did you mean jax?"),
+            ("protocol.warmup.max_seconds", "at least 0.5"),
+            ("models.SmolVLA.weights", '"auto"'),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_config_is_refused_in_words(name):
+    overlay, expected = BAD[name]
+    with pytest.raises(loader.ConfigError) as caught:
+        loader.resolve(yaml.safe_load(overlay), REPOSITORY)
+    lines = [line for line in str(caught.value).splitlines() if line.startswith("  - ")]
+    for path, *words in expected:
+        fitting = [line for line in lines if line.startswith(f"  - {path}: ")]
+        assert any(all(word in line for word in words) for line in fitting), (path, words, lines)
+    assert len(lines) == len(expected), lines

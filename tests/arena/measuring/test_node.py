@@ -1,0 +1,121 @@
+"""A cluster's node: one measurement at a time, what Slurm gave, and the rules for a disturbed cell."""
+
+import multiprocessing
+import time
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+
+from arena.measuring import node
+from reporting import nodes
+
+SPAWN = multiprocessing.get_context("spawn")
+NAME = f"\0arena-test-{time.monotonic_ns()}"
+
+
+def hold(name, seconds, spans):
+    with node.alone(name=name, interval_s=0.01):
+        begin = time.monotonic()
+        time.sleep(seconds)
+        spans.put((begin, time.monotonic()))
+
+
+def test_two_processes_are_never_in_it_at_once():
+    spans = SPAWN.Queue()
+    processes = [SPAWN.Process(target=hold, args=(NAME, 0.2, spans)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    found = sorted(spans.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join()
+    assert all(early[1] <= late[0] for early, late in pairwise(found))
+
+
+def test_a_process_that_dies_gives_it_back():
+    name = NAME + "-dies"
+    spans = SPAWN.Queue()  # as long as the process that uses it
+    process = SPAWN.Process(target=hold, args=(name, 60, spans))
+    process.start()
+    with pytest.raises(OSError, match="in use"):
+        while True:  # until the other process has it
+            with node.socket.socket(node.socket.AF_UNIX, node.socket.SOCK_DGRAM) as probe:
+                probe.bind(name)
+            time.sleep(0.01)
+    process.kill()
+    process.join()
+    with node.alone(name=name, interval_s=0.01) as waited:
+        assert waited < 30
+
+
+def test_whoever_does_not_want_it_waits_for_nobody():
+    name = NAME + "-nobody"
+    with node.alone(name=name), node.alone(False, name=name) as waited:
+        assert waited == 0.0
+
+
+def test_the_allocation_is_what_slurm_says(monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert node.allocation() is None
+    given = {"SLURM_JOB_ID": "7", "SLURMD_NODENAME": "n1", "SLURM_JOB_PARTITION": "gpu"}
+    for name, value in (given | {"SLURM_STEP_GPUS": "1", "SLURM_CPUS_ON_NODE": "4"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(node.os, "sched_getaffinity", lambda pid: {2, 3})
+    expected = {"job": "7", "name": "n1", "partition": "gpu", "cpus": [2, 3], "cpus_given": 4, "gpus": "1"}
+    assert node.allocation() == expected | {"pinned": True}
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "1")
+    assert node.allocation()["pinned"] is False
+
+
+def test_only_the_jobs_of_a_run_in_that_directory_are_left_over(monkeypatch, tmp_path):
+    run = "4ddf391f-6881-4835-9845-14509aea986b"
+    lines = [f"1|{run}|{tmp_path}", f"2|{run}|/elsewhere", f"3|bash|{tmp_path}", f"4|mine_{run}|{tmp_path}"]
+    tool = tmp_path / "squeue"
+    tool.write_text("#!/bin/sh\ncat <<'END'\n" + "\n".join(lines) + "\nEND\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert node.leftover_jobs(tmp_path) == ["1", "4"]
+
+
+def cell(**changes):
+    """A cell of one round on a shared node with nobody else, with these changes."""
+    given = {"job": "7", "name": "n1", "gpus": "1", "pinned": True}
+    met = {"use": "shared", "other_jobs": {"before": 0, "after": 0}, "allocation": given}
+    conditions = {"disturbance": {"steal": 0.0, "throttle_events": 0}, "during": {"gpu": None}}
+    record = {"node": met | changes.pop("node", {}), "conditions": conditions | changes}
+    return SimpleNamespace(rounds=[record])
+
+
+UNPINNED = {"job": "7", "name": "n1", "gpus": None, "pinned": False}
+
+
+@pytest.mark.parametrize(
+    ("changes", "condition", "words"),
+    [
+        ({}, "clean", None),
+        ({"node": {"other_jobs": {"before": 0, "after": 2}}}, "noisy", "other jobs (2)"),
+        ({"node": {"other_jobs": {"before": None, "after": None}}}, "noisy", "nobody knows"),
+        ({"node": {"allocation": UNPINNED}}, "clean", None),
+        ({"node": {"allocation": UNPINNED, "other_jobs": {"before": 1, "after": 0}}}, "invalid", "confined"),
+        ({"node": {"allocation": UNPINNED, "use": "exclusive"}}, "clean", None),
+        ({"disturbance": {"steal": 0.02}}, "noisy", "hypervisor"),
+        ({"disturbance": {"throttle_events": 3}}, "noisy", "processor was throttled"),
+        ({"during": {"gpu": {"throttle": {"idle": 9}, "others": {}}}}, "clean", None),
+        ({"during": {"gpu": {"throttle": {"thermal, hardware": 1}, "others": {}}}}, "noisy", "GPU was"),
+        ({"during": {"gpu": {"throttle": {}, "others": {"99": 5}}}}, "invalid", "another process"),
+    ],
+)  # fmt: skip
+def test_a_cell_is_noisy_or_invalid_by_rule(changes, condition, words):
+    row = nodes.figures(cell(**changes))
+    assert (row["node"], row["node_shared"]) == ("n1", str("use" not in changes.get("node", {})).lower())
+    assert row["condition"] == condition
+    assert row["condition_reasons"] is None if words is None else words in row["condition_reasons"]
+
+
+def test_a_gpu_is_known_by_its_uuid_where_the_driver_tells():
+    assert nodes.figures(cell())["accelerators"] == "1"
+    assert nodes.figures(cell(node={"gpu": {"uuid": "GPU-8f0a"}}))["accelerators"] == "GPU-8f0a"
+
+
+def test_off_a_cluster_nothing_is_said():
+    assert nodes.figures(SimpleNamespace(rounds=[{"conditions": {}}])) == {}

@@ -1,0 +1,169 @@
+"""Building the engines: a program, or a reason why there is none; never a failed run."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import build_engine
+from arena.configuration import crates
+from runner import REPOSITORY
+
+ENGINES = REPOSITORY / "workflow" / "engines"
+LOCK = """version = 4
+[[package]]
+name = "arena-tiny"
+version = "0.1.0"
+dependencies = ["arena", "deep 2.0.0", "wide"]
+
+[[package]]
+name = "arena"
+version = "0.1.0"
+
+[[package]]
+name = "deep"
+version = "1.0.0"
+source = "registry"
+checksum = "aa"
+
+[[package]]
+name = "deep"
+version = "2.0.0"
+source = "registry"
+checksum = "bb"
+
+[[package]]
+name = "wide"
+version = "3.1.0"
+source = "registry"
+checksum = "cc"
+dependencies = ["deep 1.0.0"]
+
+[[package]]
+name = "foreign"
+version = "1.0.0"
+source = "registry"
+checksum = "dd"
+"""
+
+
+@pytest.fixture
+def lock(tmp_path):
+    path = tmp_path / "Cargo.lock"
+    path.write_text(LOCK)
+    return path
+
+
+def test_what_a_lock_file_says_of_one_engine(lock):
+    expected = ["arena 0.1.0 of this checkout", "arena-tiny 0.1.0 of this checkout"]
+    expected += ["deep 1.0.0 aa", "deep 2.0.0 bb", "wide 3.1.0 cc"]
+    assert crates.locked(lock, "arena-tiny") == expected
+    assert crates.direct(lock, "arena-tiny") == {"deep": "2.0.0", "wide": "3.1.0"}
+    assert crates.local(lock, "arena-tiny") == ["arena", "arena-tiny"]
+
+
+def test_an_engine_that_is_not_locked_is_named(lock):
+    with pytest.raises(KeyError, match="no package arena-other: name its folder"):
+        crates.locked(lock, "arena-other")
+
+
+def test_every_engine_is_locked():
+    for engine in sorted(path.parent.name for path in ENGINES.glob("*/Cargo.toml")):
+        name = engine if engine == "arena" else f"arena-{engine}"
+        assert f"{name} 0.1.0 of this checkout" in crates.locked(ENGINES / "Cargo.lock", name)
+
+
+def build(tmp_path, workspace, *, engine="tiny", crate="itoa", path=None, **environment):
+    """Run build_engine.py; its record, and the program's path."""
+    program, record = tmp_path / "program", tmp_path / "build.json"
+    command = [sys.executable, REPOSITORY / "workflow/scripts/build_engine.py", "--workspace", workspace]
+    command += ["--engine", engine, "--crate", crate, "--target", tmp_path / "target"]
+    command += ["--program", program, "--record", record]
+    own = {"PATH": path or os.environ["PATH"], **environment}
+    subprocess.run(list(map(str, command)), env=os.environ | own, check=True)
+    return json.loads(record.read_text()), program
+
+
+def test_no_cargo_is_a_reason(tmp_path):
+    record, program = build(tmp_path, ENGINES, engine="candle", path=str(tmp_path))
+    assert record["status"] == "unsupported"
+    assert record["reason"] == {
+        "code": "no-cargo",
+        "detail": "no Rust here: `cargo` is not on the PATH",
+    }
+    assert program.read_bytes() == b"" and record["program_bytes"] is None
+
+
+def test_an_engine_without_program_asks_the_registry_if_it_can(tmp_path):
+    record, _ = build(tmp_path, ENGINES, engine="inferi", crate="inferi", path=str(tmp_path))
+    assert (record["status"], record["reason"]["code"]) == ("unsupported", "not-released")
+    assert "could not be asked" in record["reason"]["detail"]
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """A workspace with one engine, which prints a number through a published crate."""
+    if shutil.which("cargo") is None:
+        pytest.skip("no cargo here")
+    root = tmp_path / "workspace"
+    (root / "tiny/src").mkdir(parents=True)
+    (root / "Cargo.toml").write_text('[workspace]\nresolver = "3"\nmembers = ["tiny"]\n')
+    package = '[package]\nname = "arena-tiny"\nversion = "0.1.0"\nedition = "2024"\n'
+    (root / "tiny/Cargo.toml").write_text(f'{package}[features]\nvulkan = []\n[dependencies]\nitoa = "1"\n')
+    source = 'fn main() { print!("{} {}", itoa::Buffer::new().format(7), cfg!(feature = "vulkan")) }\n'
+    (root / "tiny/src/main.rs").write_text(source)
+    subprocess.run(["cargo", "generate-lockfile", "--quiet"], cwd=root, check=True)
+    return root
+
+
+@pytest.mark.network
+def test_a_program_is_built_and_described(tmp_path, workspace):
+    record, program = build(tmp_path, workspace, CARGO_TARGET_DIR=str(tmp_path / "elsewhere"))
+    assert subprocess.run([program], capture_output=True, text=True, check=True).stdout == "7 false"
+    assert record["status"] == "ok" and record["reason"] is None
+    assert record["version"] == record["packages"]["itoa"] and record["version"].startswith("1.")
+    assert record["packages"]["rustc"][0].isdigit()
+    assert record["program_bytes"] == program.stat().st_size > 100_000
+    assert record["flags"] == "-C target-cpu=native" and record["target_cpu"]
+    assert (tmp_path / "elsewhere").is_dir() and not (tmp_path / "target").exists()
+
+
+@pytest.mark.network
+def test_a_failed_build_is_a_failed_cell(tmp_path, workspace):
+    (workspace / "tiny/src/main.rs").write_text("fn main() { 1 + itoa::nothing() }\n")
+    record, program = build(tmp_path, workspace)
+    assert (record["status"], record["reason"]["code"]) == ("failed", "build-failed")
+    assert record["reason"]["detail"].startswith("error[E0425]: cannot find function `nothing`")
+    assert program.read_bytes() == b""
+
+
+def test_an_accelerator_is_a_feature_where_the_crate_has_it(workspace):
+    manifest = workspace / "tiny/Cargo.toml"
+    assert build_engine.feature(manifest, "vulkan") == ["vulkan"]
+    assert build_engine.feature(manifest, "cuda") == []
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("crate", "code", "words"),
+    [
+        ("itoa", "no-program", "is released; workflow/engines/ has no program for it"),
+        ("arena-of-a-name-that-nobody-took", "not-released", "the crate registry has no arena-of-a-name"),
+    ],
+)
+def test_a_released_crate_flips_the_reason(crate, code, words):
+    if shutil.which("cargo") is None:
+        pytest.skip("no cargo here")
+    found, text = build_engine.published(crate)
+    assert (found, words in text) == (code, True), text
+
+
+def test_the_processor_has_a_name():
+    known = (
+        "Available CPUs:\n    native   - Select the CPU of the current host (currently znver4).\n    x86-64\n"
+    )
+    assert build_engine.native(known) == "znver4"
+    assert build_engine.native("Available CPUs:\n    x86-64\n") is None

@@ -1,0 +1,86 @@
+"""Weights in the report: tables that mix two sources say so, and a known loss is checked."""
+
+import csv
+
+import pytest
+from test_report import good, own_csv, page, table_lines
+
+import records
+from reporting import columns, origins
+
+HUB = "hub HuggingFaceTB/SmolLM2-135M@93efa2f"
+
+
+def with_weights(path, weights):
+    """The CSV as if these weights had run."""
+    text = path.read_text(encoding="utf-8")
+    assert "seeded (seed 7)" in text
+    path.write_text(text.replace("seeded (seed 7)", weights), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def own(tmp_path):
+    (tmp_path / "own").mkdir()
+    verdicts = [records.verdict_record("eager"), records.verdict_record("compiled")]
+    return own_csv(tmp_path / "own", [*good("eager"), *good("compiled", 41.0)], verdicts)
+
+
+def published(tmp_path, weights):
+    """The CSV of another machine's run of the arena."""
+    directory = tmp_path / weights.split()[0]
+    directory.mkdir()
+    path = own_csv(directory, good("eager"), [records.verdict_record("eager")], ("eager",))
+    return with_weights(path, weights)
+
+
+def test_rows_of_other_weights_are_marked(tmp_path, own):
+    text = page(tmp_path, own, [published(tmp_path, HUB)])
+    frameworks = [line[1] for line in table_lines(text, "Weights: seeded", before="\n-")]
+    assert [name.endswith(" ◇") for name in frameworks] == [False, False, True]
+    assert (
+        "- ◇ Ran other weights, so that its loss is another: hub HuggingFaceTB/SmolLM2-135M@93efa2f." in text
+    )
+
+
+def test_rows_of_the_same_weights_are_not(tmp_path, own):
+    text = page(tmp_path, with_weights(own, HUB), [published(tmp_path, HUB)])
+    assert f"Weights: {HUB}." in text
+    assert "◇" not in text
+    assert "other weights" not in text
+
+
+def test_a_third_source_has_its_own_mark():
+    rows = [{"weights": weights} for weights in ("a", "b", None, "c", "a", "b")]
+    notes = origins.mark(rows)
+    assert [row["weights_mark"] for row in rows] == [None, "◇", None, "◆", None, "◇"]
+    assert [note[:2] + note.split()[-1] for note in notes] == ["◇ b.", "◆ c."]
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected", "words"),
+    [
+        (HUB, 6.01, "Check of the hub's weights: the loss is 6.01, as is known of them."),
+        (HUB, 8.35, "**Check of the hub's weights failed**: the loss is 6.01, 8.35 is known of them."),
+        ("seeded (seed 7)", 6.01, None),
+        (HUB, None, None),
+    ],
+)
+def test_a_known_loss_is_checked_where_the_hub_s_weights_ran(tmp_path, own, weights, expected, words):
+    text = page(tmp_path, with_weights(own, weights), caption={"expected_loss": expected})
+    if words is None:
+        assert "Check of" not in text
+    else:
+        assert f"- {words}" in text
+
+
+def test_only_rows_that_pass_in_float32_are_judged(tmp_path, own):
+    with open(with_weights(own, HUB), newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert set(columns.NAMES) >= {"weights", "lane", "loss"}
+    rows = [row | {"loss": 6.0125} for row in rows]
+    assert "as is known" in origins.loss_check(rows, 6.01)
+    assert origins.loss_check([row | {"status": "different"} for row in rows], 6.01) is None
+    assert origins.loss_check([row | {"lane": "int8"} for row in rows], 6.01) is None
+    # one wrong row among right ones is enough
+    assert "failed" in origins.loss_check([rows[0], rows[1] | {"loss": 6.02}], 6.01)

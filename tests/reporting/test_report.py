@@ -1,0 +1,319 @@
+"""The rendered page, from CSVs of this run and published ones."""
+
+import csv
+import json
+import re
+import sys
+from pathlib import Path
+
+import jinja2
+import pytest
+from test_report_parts import ELEVEN, LINE, PUBLISHED, write_csv
+
+import records
+import render_report
+from reporting import columns, tables
+from reporting import rounds as rounds_module
+from reporting import rows as rows_module
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = ROOT / "report" / "report.md.j2"
+
+
+def own_csv(directory, rounds, verdicts, names=("eager", "compiled"), models=("Tiny",), **options):
+    """A platform CSV of this run, through the collector's own functions."""
+    found = records.write(directory, rounds, verdicts)
+    cells = rounds_module.cells(found[0], found[1], "local", list(models), list(names))
+    weights = dict.fromkeys(models, "seeded (seed 7)")
+    rows = rows_module.rows(cells, "This machine", "eager", weights, **options)
+    path = directory / "local.csv"
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns.NAMES)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def page(directory, own, published=(), caption=None, notes=()):
+    """The report's text, through the script's main."""
+    captions = {
+        "Tiny": {"title": "Tiny model", "url": "https://example.org/tiny", "caveats": []} | (caption or {})
+    }
+    command = ["render", "--platforms", own, "--template", TEMPLATE, "--captions", json.dumps(captions)]
+    command += ["--out", directory / "report.md", "--published", *published, "--notes", *notes]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", list(map(str, command)))
+        render_report.main()
+    return (directory / "report.md").read_text(encoding="utf-8")
+
+
+def good(row, milliseconds=40.0, **changes):
+    return [records.round_record(row, number, milliseconds=milliseconds, **changes) for number in (1, 2, 3)]
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Four rows: fast, tied with it, close, failed."""
+    rounds = [
+        *good("eager"),
+        *good("compiled", 40.1),
+        *good("onnx", 10.0),
+        records.failed("jax", code="crashed"),
+    ]
+    verdicts = [
+        records.verdict_record("eager"),
+        records.verdict_record("compiled"),
+        records.verdict_record("onnx", "close"),
+        records.verdict_record("jax", None),
+    ]
+    return own_csv(tmp_path, rounds, verdicts, ("eager", "compiled", "onnx", "jax"))
+
+
+def table_lines(text, heading, before="\n#"):
+    """Cells of the lines of the first table under a heading."""
+    section = text.split(heading, 1)[1].split(before, 1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
+
+
+def test_main_table_shows_this_run_then_the_published_machines(tmp_path, mixed):
+    line = f"{LINE.replace('pass', 'match')},kvark/inferena,2026-04"
+    header = ",".join((*ELEVEN, "measured_by", "date"))
+    other = write_csv(tmp_path / "other.csv", line, header=header)
+    text = page(tmp_path, mixed, [other])
+    found = table_lines(text, "\n## Tiny\n")
+    assert [cells[0] for cells in found] == ["This machine", "", "", "", "Desk †"]
+    assert "† Measured elsewhere, by kvark/inferena (2026-04), by that source's own protocol" in text
+    eager, compiled, onnx, jax, published = found
+    assert eager[1] == "PyTorch eager 2.13.0 (CPU)"
+    assert re.fullmatch(r"\*\*\d\d\*\*", eager[3])
+    assert re.fullmatch(r"\*\*\d\d\*\*", compiled[3])  # 0.25 % slower: tied
+    assert (onnx[1], onnx[3]) == ("ONNX Runtime 2.13.0 (CPU) ≈", re.sub(r"\D", "", onnx[3]))
+    assert jax[2:] == ["✗", "✗", "✗", "✗", ""]
+    assert published[2:] == ["**1.50**", "**40**", "**4.0**", "**120**", "6.01"]
+    summary = table_lines(text, "## Fastest per model")
+    assert re.fullmatch(r"tie: PyTorch (eager|compiled) \d\d, PyTorch (eager|compiled) \d\d", summary[0][3])
+
+
+def test_details_hold_intervals_ratios_costs_and_verdicts(tmp_path, mixed):
+    text = page(tmp_path, mixed)
+    inference = table_lines(text, "Inference, in milliseconds", "\nLatency,")
+    with open(mixed, encoding="utf-8", newline="") as stream:
+        eager = next(csv.DictReader(stream))
+    assert [cells[0] for cells in inference] == ["PyTorch eager", "PyTorch compiled", "ONNX Runtime ≈"]
+    assert inference[0][1] == f"{float(eager['inference_ms']):.2f}"
+    assert inference[0][5] == "3 × 12"  # noqa: RUF001
+    ratio = re.fullmatch(r"([\d.]+) \(([\d.]+)–([\d.]+)\)", inference[2][6])  # noqa: RUF001
+    point, low, high = map(float, ratio.groups())
+    assert low <= point <= high
+    assert point == pytest.approx(0.25, abs=0.02)
+    assert inference[2][7] == "—"  # close: not ranked
+    assert "Ratio to PyTorch eager" in text
+    costs = table_lines(text, "Before the first result", "\nAgainst")
+    assert costs[0][1:] == [
+        "2.50",
+        "1.04",
+        "2.50",
+        "2.50",
+        "3.00",
+        "0.20",
+        "5.50",
+        "3.25",
+        "600",
+        "1500",
+        "900",
+    ]
+    verdicts = table_lines(text, "Against the float64 reference", "\n#")
+    assert verdicts[0][1:5] == ["pass", "3.1e-07", "2.0e-06", "100 %"]
+    assert verdicts[0][-1] == "1.0e-08"
+    assert "Noise floor (relative L2 of plain float32 PyTorch): 2.9e-07." in text
+    assert "\n- ONNX Runtime: close: inference: relative L2 3.1e-2 &gt; 1e-4\n" in text
+    assert "[Tiny model](https://example.org/tiny). Weights: seeded (seed 7).\n" in text
+
+
+@pytest.fixture
+def lanes(tmp_path):
+    """The baseline, another framework in float32, and that one in bfloat16: twice as fast, and inexact."""
+    rounds = good("eager") + good("jax", 30.0) + good("onnx", 15.0, lane="bfloat16", framework="jax")
+    figures = {"relative_l2": 1.7e-2, "top1_agreement": 0.984, "mean_kl": 1.4e-4, "loss_change": 2.3e-3}
+    half = records.verdict_record("onnx")
+    half["parts"]["inference"] |= figures
+    verdicts = [records.verdict_record("eager"), records.verdict_record("jax"), half]
+    names = ("eager", "jax", "onnx")
+    return own_csv(tmp_path, rounds, verdicts, names, float32_rows={"onnx": "jax"})
+
+
+def test_reduced_precision_has_tables_of_its_own(tmp_path, lanes):
+    text = page(tmp_path, lanes)
+    strict = table_lines(text, "\n## Tiny\n")
+    assert [line[1] for line in strict] == ["PyTorch eager 2.13.0 (CPU)", "JAX 2.13.0 (CPU)"]
+    assert "**" not in strict[0][3] and strict[1][3] == "**30**"  # though bfloat16 is faster
+    (main,) = table_lines(text, "### Tiny in reduced precision", "What it gains")
+    assert main[1] == "ONNX Runtime 2.13.0, bfloat16 (CPU)" and main[3] == "**15**"
+    (line,) = table_lines(text, "What it gains")
+    assert line[1:4] == ["ONNX Runtime", "bfloat16", "15"]
+    assert [float(cell.split(" ")[0]) for cell in line[4:6]] == pytest.approx([0.5, 0.375], rel=0.05)
+    assert line[6:] == ["1.7e-02", "+2.3e-03", "1.4e-04", "98.4 %", "pass"]
+    assert "Rows of **reduced precision**" in text
+
+
+def test_a_run_in_float32_says_nothing_of_other_lanes(tmp_path, mixed):
+    assert "educed precision" not in page(tmp_path, mixed)
+
+
+def test_what_a_framework_costs_to_have_spans_its_models(tmp_path):
+    first, second = ([records.round_record("eager", n, model) for n in (1, 2)] for model in ("Tiny", "Big"))
+    for record in second:
+        record["cold_start_s"] *= 3
+        record["load_s"] = 4.0
+    verdicts = [records.verdict_record("eager", model=model) for model in ("Tiny", "Big")]
+    own = own_csv(tmp_path, first + second, verdicts, ("eager",), ("Tiny", "Big"))
+    command = {"Tiny": {}, "Big": {}}
+    text = render_report.render(tables.read([own], columns.OWN_STATUSES), [], command, TEMPLATE)
+    (line,) = table_lines(text, "## What it costs to have")
+    expected = ["900", "2.50", "0.20–4.00", "5.50–16.50", "4.00–12.00", "600"]  # noqa: RUF001
+    assert line == ["This machine", "PyTorch eager", *expected]
+
+
+def test_notes_about_frameworks_are_printed(tmp_path, mixed):
+    assert "\n- MAX: its licence is its own.\n" in page(
+        tmp_path, mixed, notes=["MAX: its licence\nis its own."]
+    )
+
+
+def test_attempts_to_reach_a_network_are_said(tmp_path):
+    rounds = good("eager", network_attempts=3) + good("compiled", offline=False, network_attempts=None)
+    verdicts = [records.verdict_record("eager"), records.verdict_record("compiled")]
+    text = page(tmp_path, own_csv(tmp_path, rounds, verdicts))
+    assert "- Caution: PyTorch eager tried 3 times to reach a network.\n" in text
+    assert dict(table_lines(text, "### This machine\n"))["Cut off from the network"] == "yes, no"
+
+
+def test_failures_have_reason_command_and_log(tmp_path, mixed):
+    text = page(tmp_path, mixed)
+    section = text.split("### Tiny: JAX on This machine", 1)[1].split("\n## ", 1)[0]
+    assert "- crashed: no end after 900 s\n" in section
+    assert re.search(
+        r"- Try again: `snakemake .* --forcerun \S*jax/round-1\.json -- results/report\.md`\n", section
+    )
+    assert "```text\nline 20\n" in section
+    assert "line 39\n```" in section
+    assert "## Unsupported\n\nNone." in text
+
+
+def test_wrong_results_are_struck_through_and_unsupported_ones_listed(tmp_path):
+    rounds = good("eager") + good("compiled", 1.0) + [records.unsupported("onnx"), *good("jax", 50.0)]
+    for record in rounds[-3:]:
+        reason = {"code": "no-training", "detail": "it only infers"}
+        record["tasks"]["training"] = {"status": "unsupported", "reason": reason}
+    verdicts = [
+        records.verdict_record("eager"),
+        records.verdict_record("compiled", "different"),
+        records.verdict_record("onnx", None),
+        records.verdict_record("jax"),
+    ]
+    text = page(tmp_path, own_csv(tmp_path, rounds, verdicts, ("eager", "compiled", "onnx", "jax")))
+    eager, compiled, onnx, jax = table_lines(text, "\n## Tiny\n")
+    assert all(re.fullmatch("~~.*~~", cell) for cell in compiled[2:])
+    assert all(re.fullmatch(r"\*\*.*\*\*", cell) for cell in eager[3:6])
+    assert onnx[2:] == ["—", "—", "—", "—", ""]
+    assert jax[5] == "—"
+    assert table_lines(text, "## Unsupported") == [
+        ["ONNX Runtime", "This machine", "Tiny", "all", "unsupported-model: no U-Net here"],
+        ["JAX", "This machine", "Tiny", "training", "no-training: it only infers"],
+    ]
+    assert "## Failed\n\nNone." in text
+
+
+def test_caveats_are_the_models_and_the_measurements(tmp_path):
+    disturbed = {"before": {}, "after": {}, "disturbance": {"steal": 0.05, "load_before": 9.0}}
+    first = records.round_record("eager", 1, conditions=disturbed, threads={"given": 2, "reported": 4})
+    first["tasks"]["latency"]["steady"] = False
+    first["tasks"]["training"]["samples_ns"] = [10**6, 2 * 10**6, 3 * 10**6]
+    verdicts = [records.verdict_record("eager"), records.verdict_record("compiled")]
+    own = own_csv(tmp_path, [first, records.round_record("compiled")], verdicts)
+    text = page(tmp_path, own, caption={"caveats": ["Runs  without\na `cache`."]})
+    assert "\n\n- Runs without a `cache`.\n" in text
+    cautions = re.findall("- Caution: (.*)", text)
+    assert cautions[:2] == ["latency: still warming up: PyTorch eager.", "training: noisy: PyTorch eager."]
+    assert cautions[2].startswith("one process per cell")
+    assert "5 % of the CPU time" in cautions[3]
+    assert cautions[4] == "PyTorch eager was given 2 threads and reports 4."
+    assert "unsettled, one process" in text
+
+
+def test_a_quiet_run_has_no_cautions(tmp_path, mixed):
+    assert "Caution" not in page(tmp_path, mixed)
+
+
+def test_machine_facts_and_versions_are_at_the_end(tmp_path, mixed):
+    text = page(tmp_path, mixed)
+    facts = dict(table_lines(text, "### This machine\n"))
+    assert facts["CPU"] == r"Xeon \| &lt;Gold&gt;"
+    assert facts["Memory (GB)"] == "8"
+    assert facts["Arena commit"] == "abc123"
+    assert facts["Measured"] == "2026-11-22"
+    assert "- PyTorch eager 2.13.0 (CPU): numpy 2.4.6, torch 2.13.0\n" in text
+
+
+def test_a_strangers_text_stays_text(tmp_path, mixed):
+    evil = '"Desk|<img src=x>\n## Owned `x`",Tiny,"**best**",1,"[x](https://evil)",match,1,1,1,1,1'
+    text = page(tmp_path, mixed, [write_csv(tmp_path / "evil.csv", evil)])
+    last = table_lines(text, "\n## Tiny\n")[-1]
+    assert len(last) == 7
+    assert last[0] == r"Desk\|&lt;img src=x&gt; \#\# Owned \`x\` †"
+    assert last[1] == r"\*\*best\*\* 1 (\[x\](https\://evil))"
+    assert "by a source that the file does not name" in text
+
+
+def test_every_table_line_has_the_cells_of_its_header(tmp_path, mixed):
+    width = None
+    for line in page(tmp_path, mixed, PUBLISHED).splitlines():
+        cells = len(re.split(r"(?<!\\)\|", line)) if line.startswith("|") else None
+        assert cells is None or width in (None, cells), line
+        width = cells
+        assert line == line.rstrip() or not line.startswith("|")
+
+
+def test_published_models_that_did_not_run_are_named(tmp_path, mixed):
+    text = page(tmp_path, mixed, PUBLISHED)
+    assert "are not shown: ResNet-50, SmolLM2-135M, SmolVLA, StableDiffusion, Whisper-tiny." in text
+
+
+def test_our_own_csv_can_be_published_elsewhere(tmp_path, mixed):
+    elsewhere = tmp_path / "elsewhere.csv"
+    elsewhere.write_text(mixed.read_text().replace("This machine", "Their machine"))
+    text = page(tmp_path, mixed, [elsewhere])
+    found = table_lines(text, "\n## Tiny\n")
+    assert [cells[0] for cells in found if cells[0]] == ["This machine", "Their machine †"]
+    assert [cells[1:] for cells in found[:4]] == [cells[1:] for cells in found[4:]]
+    assert "by arena (2026-11-22)" in text
+
+
+def refusal(directory, own, **options):
+    with pytest.raises(SystemExit) as refused:
+        page(directory, own, **options)
+    assert not (directory / "report.md").exists()
+    return str(refused.value)
+
+
+def test_incomplete_input_of_this_run_is_refused(tmp_path, mixed):
+    thin = write_csv(tmp_path / "thin.csv", LINE)
+    assert re.search(r"thin\.csv: no column\(s\) .*commit", refusal(tmp_path, thin))
+    empty = write_csv(tmp_path / "empty.csv", header=",".join(columns.NAMES))
+    assert re.search(r"empty\.csv: no rows", refusal(tmp_path, empty))
+    assert "No such file" in refusal(tmp_path, tmp_path / "absent.csv")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"Tiny": 3}'])
+def test_bad_captions_are_refused(text):
+    with pytest.raises(ValueError, match=r"--captions: (not JSON|no object for model 'Tiny')"):
+        render_report.parse_captions(text, [{"model": "Tiny"}])
+
+
+def test_a_template_that_asks_for_an_unknown_name_is_an_error(tmp_path, mixed):
+    template = tmp_path / "t.j2"
+    template.write_text("{{ nothing_of_that_name }}")
+    own = tables.read([mixed], columns.OWN_STATUSES)
+    with pytest.raises(jinja2.UndefinedError, match="nothing_of_that_name"):
+        render_report.render(own, [], {"Tiny": {}}, template)

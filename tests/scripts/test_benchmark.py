@@ -1,0 +1,177 @@
+"""The supervisor: however a measuring process ends, there is one readable result with the right reason."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from arena import files, tensors
+from arena.measuring import machine
+
+REPOSITORY = Path(__file__).parents[2]
+SCRIPTS = REPOSITORY / "workflow" / "scripts"
+PROTOCOL = {
+    "tasks": ["inference", "latency", "training"],
+    "warmup": {"min_iterations": 1, "min_seconds": 0, "max_seconds": 0.1, "window": 2, "tolerance": 0.5},
+    "sampling": {"min_iterations": 5, "min_seconds": 0, "max_seconds": 5},
+}
+
+
+@pytest.fixture
+def model(tmp_path):
+    """The files that a cell reads: a classifier's inputs, and weights that nobody looks at."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(4, 3, 8, 8)).astype(np.float32)
+    tensors.save(
+        tmp_path / "inputs.safetensors",
+        {"inference.images": images, "latency.images": images[:1], "target": np.arange(4)},
+    )
+    tensors.save(tmp_path / "model.safetensors", {"weight": np.ones(3, np.float32)})
+    files.write_json(tmp_path / "config.json", {"definition": "resnet"})
+    return tmp_path
+
+
+def command(model, options, *more, timeout=60, memory_mb=0, first=None):
+    where = model / ("repeat" if first else "round")
+    arguments = {
+        "platform": "here", "model": "Tiny", "row": "faulty", "framework": "Faulty", "label": "Faulty",
+        "lane": "float32", "accelerator": "cpu", "adapter": REPOSITORY / "tests/support/adapters/faulty.py",
+        "definition": "resnet", "loss": "cross_entropy", "options": json.dumps(options),
+        "distribution": "numpy", "round": 2 if first else 1, "order": '{"seed": 1, "key": 7}',
+        "protocol": json.dumps(PROTOCOL), "threads": 1, "timeout": timeout, "memory-limit": memory_mb,
+        "weights": model / "model.safetensors", "config": model / "config.json",
+        "inputs": model / "inputs.safetensors", "cache": model / "cache", "result": where / "result.json",
+        "outputs": where / "outputs.safetensors", "log": where / "process.log",
+    }  # fmt: skip
+    if first:
+        arguments["first-round"] = first
+    else:
+        arguments["gradients"] = where / "gradients.safetensors"
+    words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
+    return [sys.executable, str(SCRIPTS / "benchmark.py"), *words, *more]
+
+
+def benchmark(model, options, *more, **limits):
+    subprocess.run(command(model, options, *more, **limits), check=True, timeout=120)
+    where = model / ("repeat" if limits.get("first") else "round")
+    assert sorted(path.name for path in where.iterdir() if path.name.startswith(".")) == []  # no leftovers
+    return files.read_json(where / "result.json"), tensors.load(where / "outputs.safetensors")
+
+
+def test_a_clean_round_records_everything(model):
+    result, outputs = benchmark(model, {"sleep_s": 0.01})
+    assert result["status"] == "ok" and result["reason"] is None and result["cold"] is True
+    assert result["tasks"]["inference"]["status"] == "ok"
+    samples = result["tasks"]["inference"]["samples_ns"]
+    assert len(samples) >= 5
+    assert np.median(samples) / 1e6 == pytest.approx(10, rel=0.05)
+    assert result["tasks"]["training"]["status"] == "unsupported"
+    assert result["tasks"]["training"]["reason"] == {"code": "no-training", "detail": "made of zeros"}
+    assert outputs["inference.output"].shape == (4, 16) and outputs["latency.output"].shape == (1, 16)
+    assert result["loss"] == pytest.approx(np.log(16))  # zeros are a uniform distribution over 16 classes
+    assert tensors.load(model / "round/gradients.safetensors") == {}
+    assert result["threads"] == {"given": 1, "reported": 1}
+    assert result["version"] == "1.0" and result["packages"]["numpy"] == np.__version__
+    assert result["footprint_bytes"] > 1_000_000
+    assert result["machine"]["cpu"] and result["machine"]["usable_physical_cores"] >= 1
+    assert 0 <= result["conditions"]["disturbance"]["steal"] <= 1
+    assert result["memory"]["inference_peak_bytes"] > 0
+    assert result["order"] == {"seed": 1, "key": 7}
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "says", "limits"),
+    [
+        ("segfault", "crashed", "SIGSEGV", {}),
+        ("hang", "timeout", "no end after 3 s", {"timeout": 3}),
+        ("error", "error", "RuntimeError: no kernel image | for `this` device second line", {}),
+        ("memory", "out-of-memory", "the limit is 600 MB", {"memory_mb": 600}),
+        ("garbage", "bad-result", "unreadable result", {}),
+        ("half", "bad-result", "", {}),
+        ("exit-status", "bad-result", "exit status 3", {}),
+    ],
+)
+def test_each_fault_gives_its_reason_and_valid_empty_files(model, fault, code, says, limits):
+    result, outputs = benchmark(model, {"fault": fault.replace("-", "_")}, **limits)
+    assert result["status"] == "failed"
+    assert result["reason"]["code"] == code
+    assert says in result["reason"]["detail"]
+    assert outputs == {} and tensors.load(model / "round/gradients.safetensors") == {}
+    assert "loss" not in result or result["loss"] is None
+    assert (model / "cache").is_dir()
+
+
+@pytest.mark.parametrize(("fault", "code"), [("segfault", "crashed"), ("error", "error")])
+def test_a_fault_in_training_costs_training_only(model, fault, code):
+    result, outputs = benchmark(model, {"fault": fault, "during": "training"})
+    assert result["status"] == "ok"
+    assert result["tasks"]["inference"]["status"] == "ok" and len(outputs) == 2
+    assert result["tasks"]["training"]["status"] == "failed"
+    assert result["tasks"]["training"]["reason"]["code"] == code
+    assert result["log_tail"]
+
+
+def test_a_repeat_is_warm_and_is_skipped_where_round_one_failed(model):
+    benchmark(model, {})
+    marker = model / "cache" / "compiled"
+    marker.write_text("by round 1")
+    warm, _ = benchmark(model, {}, first=model / "round/result.json")
+    assert warm["status"] == "ok" and warm["cold"] is False and warm["round"] == 2
+    assert marker.exists()
+    benchmark(model, {"fault": "error"})
+    assert not marker.exists()  # round 1 starts cold
+    skipped, outputs = benchmark(model, {}, first=model / "round/result.json")
+    assert skipped["status"] == "failed" and skipped["reason"]["code"] == "skipped" and outputs == {}
+
+
+def test_a_declared_unsupported_cell_runs_nothing(model):
+    why = {"code": "unsupported-model", "why": "text only"}
+    result, _ = benchmark(model, {"fault": "hang"}, "--unsupported", json.dumps(why))
+    assert result["status"] == "unsupported"
+    assert result["reason"] == {"code": "unsupported-model", "detail": "text only"}
+
+
+def test_stopping_the_supervisor_stops_the_child_and_leaves_no_result(model):
+    process = subprocess.Popen(command(model, {"fault": "hang"}))
+    deadline = time.monotonic() + 30
+    while not psutil.Process(process.pid).children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    children = psutil.Process(process.pid).children()
+    assert children
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) != 0
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert alive == []
+    assert not (model / "round/result.json").exists()
+
+
+def test_usable_threads_never_exceed_what_affinity_allows():
+    assert machine.usable_threads(1) == 1
+    assert machine.usable_threads(10_000) <= len(os.sched_getaffinity(0))
+    only = min(os.sched_getaffinity(0))
+    code = "from arena.measuring import machine; print(machine.usable_threads(64))"
+    answer = subprocess.run(
+        ["taskset", "-c", str(only), sys.executable, "-c", code],
+        capture_output=True, text=True, check=True, cwd=SCRIPTS,
+    )  # fmt: skip
+    assert answer.stdout.strip() == "1"
+
+
+def test_the_memory_peak_counts_from_its_reset():
+    code = (
+        "import numpy as np; from arena.measuring import machine\n"
+        "big = np.ones(40_000_000); del big; machine.reset_peak(); base = machine.resident_bytes()\n"
+        "held = np.ones(10_000_000); print(machine.peak_bytes() - base)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=SCRIPTS
+    )
+    assert 75e6 < int(answer.stdout) < 100e6  # the 80 MB since the reset, not the 320 MB before it

@@ -1,0 +1,119 @@
+"""The float64 reference and the noise floor beside it."""
+
+import numpy as np
+import pytest
+import torch
+
+import compute_reference
+import miniatures
+from arena import files, tensors
+from arena.judging import losses
+from frameworks.pytorch.models.loading import load
+
+
+@pytest.fixture(scope="module", params=miniatures.MODELS)
+def computed(request, tmp_path_factory):
+    """A miniature's mapping, its input files and what the script wrote for them."""
+    folder = tmp_path_factory.mktemp("reference")
+    model = miniatures.model(request.param)
+    tensors.save(folder / "weights.safetensors", miniatures.weights(request.param))
+    tensors.save(folder / "inputs.safetensors", miniatures.inputs(request.param))
+    files.write_json(folder / "config.json", miniatures.config(request.param))
+    paths = {
+        "weights": "weights.safetensors",
+        "config": "config.json",
+        "inputs": "inputs.safetensors",
+        "reference": "reference.safetensors",
+        "gradients": "gradients.safetensors",
+        "summary": "reference.json",
+    }
+    options = [word for key, file in paths.items() for word in (f"--{key}", str(folder / file))]
+    if decode := model["workload"].get("decode"):
+        options += ["--decode-tokens", str(decode["tokens"])]
+    compute_reference.main([*options, "--loss", model["loss"], "--threads", "1"])
+    return model, folder
+
+
+def test_outputs_and_loss_belong_together(computed):
+    model, folder = computed
+    reference = tensors.load(folder / "reference.safetensors")
+    generated = {"decode.tokens", "decode.margins"} if "decode" in model["workload"] else set()
+    assert reference.keys() == {"inference.output", "latency.output", "loss"} | generated
+    floats = reference.keys() - {"decode.tokens"}
+    assert {reference[name].dtype for name in floats} == {np.dtype(np.float64)}
+    assert reference["loss"].shape == ()
+    target = tensors.load(folder / "inputs.safetensors")["target"]
+    recomputed = losses.loss(model["loss"], reference["inference.output"], target)
+    assert reference["loss"] == pytest.approx(recomputed, rel=1e-13)
+    assert reference["latency.output"].shape[0] == 1
+
+
+def test_the_continuation_is_greedy(computed):
+    """Token by token, each from a pass of its own over all that came before."""
+    model, folder = computed
+    if "decode" not in model["workload"]:
+        pytest.skip("generates nothing")
+    reference = tensors.load(folder / "reference.safetensors")
+    tokens, margins = reference["decode.tokens"], reference["decode.margins"]
+    assert (tokens.dtype, tokens.shape) == (np.int64, (model["workload"]["decode"]["tokens"],))
+    config = files.read_json(folder / "config.json")
+    weights = tensors.load(folder / "weights.safetensors")
+    module = load(config["definition"], config, weights, torch.float64)
+    text = torch.tensor(tensors.load(folder / "inputs.safetensors")["decode.input_ids"])
+    for token, margin in zip(tokens, margins, strict=True):
+        with torch.no_grad():
+            highest, second = module(text)[0, -1].topk(2).values
+        assert module(text)[0, -1].argmax() == token
+        assert margin == pytest.approx((highest - second).item(), rel=1e-9)
+        text = torch.cat((text, torch.tensor([[token]])), dim=1)
+    noise = files.read_json(folder / "reference.json")["noise"]["decode"]
+    assert 2e-5 * abs(margins).max() / 100 < noise["tie_margin"] < margins.min()  # no step of it is a tie
+    assert len(set(tokens.tolist())) > 2
+
+
+def test_gradients_are_of_every_trainable_weight(computed):
+    _, folder = computed
+    weights = tensors.load(folder / "weights.safetensors")
+    gradients = tensors.load(folder / "gradients.safetensors")
+    norms = files.read_json(folder / "reference.json")["gradient_norms"]
+    trained = {name for name in weights if not name.endswith(("running_mean", "running_var"))}
+    assert gradients.keys() == norms.keys() == trained
+    for name, gradient in gradients.items():
+        assert (gradient.dtype, gradient.shape) == (np.float32, weights[name].shape), name
+        assert np.linalg.norm(gradient.astype(np.float64)) == pytest.approx(norms[name], rel=1e-6), name
+        assert norms[name] > 0.0, name
+
+
+def test_gradients_predict_the_loss(computed):
+    model, folder = computed
+    weights = tensors.load(folder / "weights.safetensors")
+    inputs = tensors.load(folder / "inputs.safetensors")
+    gradients = tensors.load(folder / "gradients.safetensors")
+    step = 1e-5  # along the gradient of all weights at once, in float64
+    moved = []
+    for sign in (1.0, -1.0):
+        changed = {name: array.astype(np.float64) for name, array in weights.items()}
+        for name, gradient in gradients.items():
+            changed[name] += sign * step * gradient
+        config = files.read_json(folder / "config.json")
+        results = compute_reference.run(config, changed, inputs, model["loss"], torch.float64)
+        moved.append(results.loss)
+    squared = sum((gradient.astype(np.float64) ** 2).sum() for gradient in gradients.values())
+    assert (moved[0] - moved[1]) / (2 * step) == pytest.approx(squared, rel=1e-4)
+
+
+def test_noise_is_that_of_float32(computed):
+    model, folder = computed
+    summary = files.read_json(folder / "reference.json")
+    noise = summary["noise"]
+    for task in ("inference", "latency"):
+        assert noise[task]["shape_ok"] and noise[task]["finite"]
+        assert 1e-9 < noise[task]["relative_l2"] < 1e-5
+        agreement = noise[task]["top1_agreement"]
+        assert agreement == (1.0 if model["loss"] == "cross_entropy" else None)
+    assert noise["inference"]["loss_error"] < 1e-5
+    # half of the gate's tolerance: where rounding turns a ReLU on or moves a max-pool's maximum, as in
+    # ResNet, a gradient jumps by far more than the rounding
+    assert noise["training"]["gradient_norm_error"] < 5e-4
+    assert noise["training"]["gradient_cosine"] > 0.99995
+    assert {"python", "torch", "numpy"} <= summary["versions"].keys()

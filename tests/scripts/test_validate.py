@@ -1,0 +1,334 @@
+"""validate.py on the files of a small cell: every round counts, failures are told, corrupt files refused."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import validate
+from arena import files, tensors
+from arena.judging import losses
+
+TOLERANCES = {
+    "relative_l2": 1e-4,
+    "max_error": 1e-3,
+    "top1_agreement": 1.0,
+    "loss_error": 1e-4,
+    "gradient_norm_error": 1e-3,
+    "gradient_cosine": 0.9999,
+}
+TARGET = np.array([0, 1, 2, 3])
+ROUNDS = (1, 2, 3)
+OK = {"status": "ok", "reason": None}
+
+
+class Cell:
+    """A cell of three rounds that agree with their reference to the last bit of float32; spoil at will."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        random = np.random.default_rng(5)
+        self.outputs = {
+            "inference.output": random.normal(size=(1, 4, 9)).astype(np.float32),
+            "latency.output": random.normal(size=(1, 1, 9)).astype(np.float32),
+        }
+        self.gradients = {name: random.normal(size=(3, 2)).astype(np.float32) for name in ("up", "down")}
+        self.loss = losses.loss("cross_entropy", self.outputs["inference.output"], TARGET)
+        reference = {name: array.astype(np.float64) for name, array in self.outputs.items()}
+        tensors.save(directory / "reference.safetensors", reference | {"loss": np.array(self.loss)})
+        tensors.save(directory / "reference-gradients.safetensors", self.gradients)
+        tensors.save(directory / "inputs.safetensors", {"target": TARGET})
+        norms = {name: float(np.linalg.norm(array)) for name, array in self.gradients.items()}
+        self.noise = {"inference": {"max_abs_error": 0.0}, "latency": {"max_abs_error": 0.0}}
+        self.noise["training"] = {"loss_error": 0.0}
+        files.write_json(directory / "reference.json", {"gradient_norms": norms, "noise": self.noise})
+        tensors.save(directory / "gradients.safetensors", self.gradients)
+        for number in ROUNDS:
+            self.record(number)
+            self.output(number)
+
+    def record(self, number: int, **changes) -> None:
+        """Write round ``number``'s JSON with ``changes``."""
+        record = {"schema": 1, "platform": "local", "model": "m", "row": "r", "lane": "float32"}
+        record |= {"round": number, "loss": self.loss, "training_loss": self.loss, **OK}
+        record["tasks"] = {task: OK for task in ("inference", "latency", "training")}
+        files.write_json(self.directory / f"round-{number}.json", record | changes)
+
+    def output(self, number: int, **changes) -> None:
+        """Write round ``number``'s tensors with ``changes``; None removes one."""
+        changed = self.outputs | {f"{task}.output": array for task, array in changes.items()}
+        kept = {name: array for name, array in changed.items() if array is not None}
+        tensors.save(self.directory / f"round-{number}.safetensors", kept)
+
+    def arguments(self, rounds=ROUNDS, **changes) -> list[str]:
+        at = self.directory
+        options = {
+            "--rounds": [str(at / f"round-{number}.json") for number in rounds],
+            "--outputs": [str(at / f"round-{number}.safetensors") for number in rounds],
+            "--gradients": [str(at / "gradients.safetensors")],
+            "--reference": [str(at / "reference.safetensors")],
+            "--reference-gradients": [str(at / "reference-gradients.safetensors")],
+            "--reference-json": [str(at / "reference.json")],
+            "--inputs": [str(at / "inputs.safetensors")],
+            "--loss": ["cross_entropy"],
+            "--tolerances": [json.dumps(TOLERANCES)],
+            "--close-factor": ["10"],
+            "--out": [str(at / "verdict.json")],
+        } | changes
+        return [text for option, values in options.items() for text in (option, *values)]
+
+    def judge(self, **changes) -> dict:
+        validate.main(self.arguments(**changes))
+        return files.read_json(self.directory / "verdict.json")
+
+    def refused(self, **changes) -> str:
+        """The message with which validate.py gives up; it must leave no verdict behind."""
+        with pytest.raises(SystemExit) as stop:
+            validate.main(self.arguments(**changes))
+        assert not (self.directory / "verdict.json").exists()
+        return str(stop.value.code)
+
+
+@pytest.fixture
+def cell(tmp_path):
+    return Cell(tmp_path)
+
+
+def noisy(array: np.ndarray, share: float) -> np.ndarray:
+    """``array`` with a relative L2 error of ``share``."""
+    return (array * (1 + share)).astype(np.float32)
+
+
+def test_a_lanes_noise_decides_which_positions_count(cell):
+    """In reduced precision a lead that the lane's tolerance may turn round is a tie."""
+    tolerances = TOLERANCES | {"relative_l2": 0.1, "max_error": 1.0, "loss_error": 1.0, "mean_kl": 1.0}
+    reference = cell.outputs["inference.output"].astype(np.float64).reshape(4, 9)
+    second, first = np.sort(reference, axis=1)[:, -2:].T
+    limit = 2 * 0.1 * np.sqrt(np.mean(reference**2))
+    expected = int((first - second > limit).sum())
+    assert 0 < expected < 4
+    for number in ROUNDS:
+        cell.record(number, lane="int8")
+    found = cell.judge(**{"--tolerances": [json.dumps(tolerances)]})
+    assert found["parts"]["inference"]["top1_decided"] == expected
+    for number in ROUNDS:
+        cell.record(number, lane="float32")
+    found = cell.judge(**{"--tolerances": [json.dumps(tolerances)]})
+    assert found["parts"]["inference"]["top1_decided"] == 4
+
+
+def test_rounds_that_agree_pass(cell):
+    found = cell.judge()
+    assert (found["verdict"], found["reasons"], found["schema"]) == ("pass", [], 1)
+    assert [found[key] for key in ("platform", "model", "row", "lane")] == ["local", "m", "r", "float32"]
+    assert found["noise"] == cell.noise
+    assert {part: figures["verdict"] for part, figures in found["parts"].items()} == {
+        "inference": "pass",
+        "latency": "pass",
+        "training": "pass",
+    }
+    inference = found["parts"]["inference"]
+    assert [inference[key] for key in ("relative_l2", "max_error", "loss_error")] == [0.0, 0.0, 0.0]
+    assert (inference["top1_agreement"], inference["loss"]) == (1.0, cell.loss)
+    assert found["parts"]["training"]["gradient_cosine"] == 1.0
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_one_bad_round_decides_and_is_named(cell, number):
+    cell.output(number, latency=noisy(cell.outputs["latency.output"], 0.03))
+    found = cell.judge()
+    latency = found["parts"]["latency"]
+    assert (found["verdict"], latency["verdict"]) == ("different", "different")
+    assert latency["relative_l2"] == pytest.approx(0.03, rel=1e-3)
+    assert latency["rounds"]["relative_l2"] == number
+    assert found["reasons"][0] == f"latency: relative L2 3e-2 > 1e-4 (round {number})"
+
+
+def test_order_of_files_does_not_matter(cell):
+    cell.output(2, latency=noisy(cell.outputs["latency.output"], 0.03))
+    assert cell.judge(rounds=(3, 1, 2)) == cell.judge(rounds=(1, 2, 3))
+
+
+def test_loss_is_recomputed_from_the_outputs(cell):
+    cell.record(3, loss=cell.loss * 1.05)
+    found = cell.judge()
+    assert found["verdict"] == "different"
+    assert found["reasons"] == ["inference: error of the printed loss 5e-2 > 1e-4 (round 3)"]
+    assert found["parts"]["inference"]["loss_error"] == 0.0
+
+
+def test_loss_of_other_outputs_is_in_error_even_if_printed_right(cell):
+    output = cell.outputs["inference.output"] * np.float32(1.02)
+    cell.output(1, inference=output)
+    own = losses.loss("cross_entropy", output, TARGET)
+    cell.record(1, loss=own)
+    inference = cell.judge()["parts"]["inference"]
+    assert inference["loss_error"] == pytest.approx(abs(own - cell.loss) / cell.loss, rel=1e-12)
+    assert inference["loss_error"] > 1e-3 and inference["rounds"]["loss_error"] == 1
+    assert inference["printed_loss_error"] == 0.0
+
+
+def test_noise_of_the_reference_decides_which_positions_count(cell):
+    largest = np.sort(cell.outputs["inference.output"].astype(np.float64).reshape(4, 9), axis=1)[:, -2:]
+    margins = np.sort(largest[:, 1] - largest[:, 0])
+    assert cell.judge()["parts"]["inference"]["top1_decided"] == 4
+    facts = files.read_json(cell.directory / "reference.json")
+    facts["noise"]["inference"]["max_abs_error"] = (margins[1] + margins[2]) / 4  # twice that: between them
+    files.write_json(cell.directory / "reference.json", facts)
+    assert cell.judge()["parts"]["inference"]["top1_decided"] == 2
+
+
+def test_training_loss_of_every_round_is_judged(cell):
+    cell.record(2, training_loss=cell.loss * 1.0005)
+    found = cell.judge()
+    assert found["verdict"] == found["parts"]["training"]["verdict"] == "close"
+    assert found["reasons"] == ["training: loss error 5e-4 > 1e-4 (round 2)"]
+
+
+@pytest.mark.parametrize("key, part", [("loss", "inference"), ("training_loss", "training")])
+def test_loss_that_is_not_finite_is_different(cell, key, part):
+    cell.record(2, **{key: None})  # how a round writes NaN
+    found = cell.judge()
+    assert found["parts"][part]["verdict"] == found["verdict"] == "different"
+    assert "inf > 1e-4 (round 2)" in found["reasons"][0]
+
+
+def test_nan_in_an_output_is_different_and_the_verdict_still_json(cell):
+    output = cell.outputs["inference.output"].copy()
+    output[0, 1, 2] = np.nan
+    cell.output(2, inference=output)
+    found = cell.judge()
+    assert found["reasons"] == ["inference: NaN or infinite values (round 2)"]
+    assert found["verdict"] == "different"
+    assert "NaN" not in (cell.directory / "verdict.json").read_text().replace("NaN or infinite", "")
+
+
+def test_output_that_is_absent_although_the_task_ended_well(cell):
+    cell.output(2, inference=None)
+    found = cell.judge()
+    assert found["verdict"] == "different"
+    assert "no tensor 'inference.output'" in found["reasons"][0] and "(round 2)" in found["reasons"][0]
+
+
+def test_gradients_missing_although_the_row_trains(cell):
+    tensors.save(cell.directory / "gradients.safetensors", {"up": cell.gradients["up"]})
+    found = cell.judge()
+    assert found["verdict"] == "different"
+    assert found["parts"]["training"]["missing"] == ["down"]
+    assert found["reasons"] == ["training: 1 weight(s) without a gradient: down"]
+
+
+def test_row_that_does_not_train_is_judged_on_the_rest(cell):
+    reason = {"code": "no-training", "detail": "an inference engine"}
+    tasks = {"inference": OK, "latency": OK, "training": {"status": "unsupported", "reason": reason}}
+    for number in ROUNDS:
+        cell.record(number, tasks=tasks, training_loss=None)
+    tensors.save(cell.directory / "gradients.safetensors", {})
+    found = cell.judge()
+    assert found["verdict"] == "pass"
+    assert found["parts"]["training"] == {"verdict": None}
+    assert found["reasons"] == ["training: unsupported (no-training): an inference engine"]
+
+
+@pytest.mark.parametrize("status, code", [("failed", "timeout"), ("unsupported", "unsupported-model")])
+def test_cell_without_outputs_has_no_verdict(cell, status, code):
+    for number in ROUNDS:
+        cell.record(number, status=status, reason={"code": code, "detail": "so it is"}, tasks={})
+        tensors.save(cell.directory / f"round-{number}.safetensors", {})
+    tensors.save(cell.directory / "gradients.safetensors", {})
+    found = cell.judge()
+    assert found["verdict"] is None
+    assert found["parts"] == {part: {"verdict": None} for part in ("inference", "latency", "training")}
+    assert found["reasons"] == [f"{status} ({code}): so it is"]
+
+
+def test_one_failed_round_takes_the_verdict_but_not_the_figures(cell):
+    cell.record(2, status="failed", reason={"code": "crashed", "detail": "SIGSEGV"})  # tasks were ok so far
+    tensors.save(cell.directory / "round-2.safetensors", {})
+    found = cell.judge()
+    assert found["verdict"] is None
+    assert found["parts"]["inference"]["verdict"] == "pass"
+    assert found["reasons"] == ["failed (crashed): SIGSEGV (round 2)"]
+
+
+def test_task_that_the_protocol_leaves_out_is_said(cell):
+    for number in ROUNDS:
+        cell.record(number, tasks={"inference": OK})
+        cell.output(number, latency=None)
+    found = cell.judge()
+    assert found["verdict"] == "pass"
+    assert found["reasons"] == ["latency: not measured", "training: not measured"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "round-2.safetensors",
+        "gradients.safetensors",
+        "reference.safetensors",
+        "reference-gradients.safetensors",
+        "inputs.safetensors",
+        "round-2.json",
+        "reference.json",
+    ],
+)
+@pytest.mark.parametrize(
+    "damage", [lambda whole: b"", lambda whole: whole[: len(whole) // 2], lambda whole: b"\x00" * 64]
+)
+def test_corrupt_file_is_refused_by_name(cell, name, damage):
+    path = cell.directory / name
+    path.write_bytes(damage(path.read_bytes()))
+    assert str(path) in cell.refused()
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"schema": 2}, "schema 2"),
+        ({"status": "fine"}, "'fine'"),
+        ({"row": "another"}, "another"),
+        ({"round": 3}, "rounds [1, 3, 3]"),
+    ],
+)
+def test_round_that_does_not_belong_is_refused(cell, changes, words):
+    cell.record(2, **changes)
+    assert words in cell.refused()
+
+
+def test_record_without_a_key_is_refused(cell):
+    (cell.directory / "round-1.json").write_text('{"schema": 1}')
+    message = cell.refused()
+    assert "round-1.json" in message and "platform" in message
+
+
+def test_reference_without_its_loss_is_refused(cell):
+    held = tensors.load(cell.directory / "reference.safetensors")
+    tensors.save(
+        cell.directory / "reference.safetensors", {name: held[name] for name in held if name != "loss"}
+    )
+    message = cell.refused()
+    assert "reference.safetensors" in message and "'loss'" in message
+
+
+def test_unpaired_rounds_and_outputs_are_refused(cell):
+    one = [str(cell.directory / "round-1.safetensors")]
+    assert "expected pairs" in cell.refused(**{"--outputs": one})
+
+
+def test_unknown_tolerance_is_refused_even_if_nothing_is_judged(cell):
+    for number in ROUNDS:
+        cell.record(number, status="failed", reason={"code": "crashed", "detail": ""}, tasks={})
+    message = cell.refused(**{"--tolerances": [json.dumps(TOLERANCES | {"l2": 1})]})
+    assert "'l2'" in message
+
+
+def test_command_line_exits_with_the_message_and_without_a_traceback(cell):
+    (cell.directory / "round-1.json").write_text("{")
+    done = subprocess.run(
+        [sys.executable, validate.__file__, *cell.arguments()], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "round-1.json: not a readable JSON file" in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,91 @@
+"""A framework that goes wrong in the way that its row's option ``fault`` names, for the tests.
+
+``fault`` strikes in task ``during`` (default inference), while the file ``while_exists`` exists, if
+that option is given. Without a fault it computes zeros of the right shape, which the gate must call
+different.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from frameworks import base
+
+CLASSES = 16  # where the model's config names no number of its own
+
+
+def stage() -> Path:
+    """The directory in which this process leaves its results."""
+    return Path(sys.argv[sys.argv.index("--job") + 1]).parent
+
+
+class Adapter(base.Adapter):
+    def describe(self):
+        return {"version": "1.0", "backend": "CPU", "device": "cpu", "threads": self.job.threads}
+
+    def load(self):
+        pass
+
+    def prepare(self, task):
+        if task == self.job.options.get("during", "inference") and self.strikes():
+            getattr(self, self.job.options.get("fault", "none").replace("-", "_"))()
+        if task == "training":
+            raise base.UnsupportedError("no-training", "made of zeros")
+        images = self.job.task_inputs(task)["images"]
+        shape = (images.shape[0], self.job.architecture().get("num_classes", CLASSES))
+        pause = self.job.options.get("sleep_s", 0.0)
+
+        def run():
+            time.sleep(pause)
+            return np.zeros(shape, np.float32)
+
+        return run
+
+    def fetch(self, task, result):
+        return {"output": result}
+
+    def strikes(self):
+        trigger = self.job.options.get("while_exists")
+        return trigger is None or Path(trigger).exists()
+
+    def none(self):
+        pass
+
+    def segfault(self):
+        faulthandler.disable()
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    def hang(self):
+        time.sleep(3600)
+
+    def error(self):
+        raise RuntimeError("no kernel image | for `this` device\nsecond line")
+
+    def memory(self):
+        held = []
+        while True:  # 64 MB at a time, touched, until the supervisor ends it
+            held.append(np.ones(8_000_000))
+            time.sleep(0.01)
+
+    def garbage(self):
+        """Scribble over every file of the stage directory and leave without a word."""
+        for path in stage().iterdir():
+            path.write_bytes(b"\x00\xffgarbage\n" * 1000)
+        print("\x1b[31m\x00\xff garbage on the terminal", flush=True)
+        os._exit(0)
+
+    def half(self):
+        """Leave half an outputs file behind and die."""
+        header = b'{"inference.output":{"dtype":"F32"'
+        (stage() / "outputs.safetensors").write_bytes((10**6).to_bytes(8, "little") + header)
+        os._exit(0)
+
+    def exit_status(self):
+        os._exit(3)

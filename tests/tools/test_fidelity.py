@@ -1,0 +1,56 @@
+"""The comparison with the engines' own tools: who runs when, what the table says, whose interpreter."""
+
+import pytest
+
+import fidelity
+from arena.configuration.loader import catalogues
+from yardsticks.tools import PAIRS, Setting
+
+ROW = "pytorch-eager"
+
+
+def setting(tmp_path, **environments):
+    return Setting(tmp_path / "results", "SmolLM2-135M", 1, 0.1, environments, tmp_path / "cache")
+
+
+def test_every_pair_is_a_float32_row_of_the_catalogue():
+    frameworks = catalogues(fidelity.ROOT)["frameworks"]
+    assert {fidelity.find_row(frameworks, row)[2] for row in PAIRS} == {"float32"}
+
+
+def test_the_sides_take_turns_in_going_first(tmp_path, monkeypatch):
+    ran = []
+
+    def side(name, nanoseconds):
+        ran.append(name)
+        return [nanoseconds, nanoseconds]
+
+    monkeypatch.setattr(fidelity, "ours", lambda *_: side("ours", 2e6))
+    pair = fidelity.Pair(ROW, "a tool", "work", None, (), ("", ""), lambda *_: side("theirs", 1e6))
+    samples = fidelity.measure([pair], setting(tmp_path, pytorch="python"), rounds=3)
+    assert ran == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
+    assert samples == {ROW: {"ours": [[2e6, 2e6]] * 3, "theirs": [[1e6, 1e6]] * 3}}
+
+
+@pytest.mark.parametrize(
+    ("ours", "ratio", "within"),
+    [(10.4, "1.040", "yes"), (10.6, "1.060", "no"), (9.6, "0.960", "yes"), (9.4, "0.940", "no")],
+)
+def test_the_table_says_whether_a_ratio_wants_an_explanation(ours, ratio, within):
+    samples = {ROW: {"ours": [[ours * 1e6] * 3] * 3, "theirs": [[10e6] * 3] * 3}}
+    row = fidelity.table([PAIRS[ROW]], samples).splitlines()[2]
+    assert row == (
+        f"| `{ROW}` | forward pass | {ours:.2f} | 10.00 | torch.utils.benchmark "
+        f"| {ratio} ({ratio} to {ratio}) | {within} |"
+    )
+
+
+def test_the_interpreter_is_that_of_the_environment_made_of_the_same_file(tmp_path):
+    file = fidelity.ROOT / "envs" / "pytorch.yaml"
+    for name, content in {"old_": b"another file", "new_": file.read_bytes()}.items():
+        (tmp_path / f"{name}.yaml").write_bytes(content)
+        (tmp_path / name / "bin").mkdir(parents=True)
+        (tmp_path / name / "bin" / "python").touch()
+    assert fidelity.environments({"pytorch"}, tmp_path) == {"pytorch": tmp_path / "new_/bin/python"}
+    with pytest.raises(SystemExit, match=r"no environment made of envs/onnxruntime\.yaml"):
+        fidelity.environments({"onnxruntime"}, tmp_path)

@@ -1,0 +1,194 @@
+"""The plan: what it says of a real dry run, and how it estimates durations."""
+
+import subprocess
+
+import pytest
+
+import plan
+from runner import REPOSITORY, RUNNER, environ
+
+SNAKEFILE = """
+rule all:
+    default_target: True
+    input:
+        expand("{model}.{row}.txt", model=["SmolVLA", "ResNet-50"], row=["eager", "compiled", "jax"]),
+        "reference.txt", "export.txt", "inputs.txt"
+
+rule benchmark:
+    input: "{model}.bin"
+    output: "{model}.{row}.txt"
+    conda: "jax.yaml"
+    shell: "cp {input} {output}"
+
+rule weights:
+    output: "{model}.bin"
+    shell: "sleep 1.2; echo {wildcards.model} > {output}"
+
+rule reference:
+    output: "reference.txt"
+    params: tolerance=1
+    shell: "date > {output}"
+
+rule export:
+    output: "export.txt"
+    shell: "date > {output}"
+
+rule inputs:
+    input: "make_inputs.py"
+    output: "inputs.txt"
+    shell: "cp {input} {output}"
+"""
+TABLE = "rule,model,row,seconds\nbenchmark,SmolVLA,,30\nbenchmark,,,90\n"
+OPTIONS = ["--software-deployment-method", "conda", "--cores", "1"]
+
+
+@pytest.fixture
+def workflow(tmp_path, monkeypatch):
+    """A small workflow: 2 jobs that make weights, 6 that measure in an environment, and 3 others."""
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "jax.yaml").write_text("channels: [nodefaults]\ndependencies: [python=3.11]\n")
+    (tmp_path / "make_inputs.py").write_text("")
+    (tmp_path / "durations.csv").write_text(TABLE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(command, **options):
+    return subprocess.run(command, env=environ(), capture_output=True, text=True, timeout=120, **options)
+
+
+def planned(*arguments):
+    """The plan as {first word of a line: rest of it}."""
+    script = REPOSITORY / "workflow/tools/plan.py"
+    done = run([RUNNER / "python", script, "--durations", "durations.csv", "--", *OPTIONS, *arguments])
+    assert done.returncode == 0, done.stderr
+    return {line.split(maxsplit=1)[0]: " ".join(line.split()[1:]) for line in done.stdout.splitlines()}
+
+
+@pytest.mark.slow
+def test_plan_of_a_real_workflow(workflow):
+    """Of a fresh directory, of a complete one, and after each kind of change."""
+    lines = planned()
+    assert lines["weights"] == "2 ResNet-50, SmolVLA unknown new"
+    # by the table: 30 s each for SmolVLA's three, 90 s for any other model's
+    assert lines["benchmark"] == "6 ResNet-50, SmolVLA 3 rows 6 min new"
+    assert lines["total"] == "11 6 min + 5 unknown"
+    assert lines["rows:"] == "compiled, eager, jax"
+    assert lines["environments"].endswith(": jax.yaml")
+    assert lines["6"].startswith("of 11 durations were measured on another machine")
+    assert lines["5"] == "job(s) of unknown duration are not in the total."
+    assert "all" not in lines  # it only names the results
+    assert not list(workflow.glob("*.bin"))
+
+    run([RUNNER / "snakemake", *OPTIONS], check=True)
+    assert planned() == {"Nothing": "to do: every result is up to date."}
+
+    with (workflow / "jax.yaml").open("a") as stream:
+        stream.write("# changed\n")
+    (workflow / "make_inputs.py").write_text("changed\n")
+    changed = SNAKEFILE.replace("tolerance=1", "tolerance=2").replace(
+        'output: "export.txt"\n    shell: "date', 'output: "export.txt"\n    shell: "date -u'
+    )
+    (workflow / "Snakefile").write_text(changed)
+    (workflow / "SmolVLA.jax.txt").unlink()
+    lines = planned()
+    assert lines["benchmark"].endswith("environment jax.yaml changed (5); new (1)")
+    assert lines["inputs"].endswith("changed: make_inputs.py")
+    assert lines["reference"].endswith("settings changed")
+    assert lines["export"].endswith("the rule's command changed")
+    assert "weights" not in lines
+    assert "6" not in lines  # this directory's own durations come before the table's
+
+    lines = planned("--forcerun", "weights")
+    jobs, *_, seconds, unit, why = lines["weights"].split()
+    assert (jobs, unit, why) == ("2", "s", "forced")
+    assert 2 <= int(seconds) <= 20  # two jobs that slept for 1.2 s
+    assert "follows from the steps above (5)" in lines["benchmark"]
+
+
+def test_refusal_of_snakemake_is_passed_on(workflow):
+    script = REPOSITORY / "workflow/tools/plan.py"
+    done = run([RUNNER / "python", script, "--durations", "durations.csv", "--", *OPTIONS, "no-such-file"])
+    assert done.returncode == 1
+    assert "no-such-file" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "rule,model,seconds\n",
+            ("['rule', 'model', 'seconds']", "expected ['rule', 'model', 'row', 'seconds']"),
+        ),
+        ("rule,model,row,seconds\nweights,,,fast\n", ("line 2", "'fast'", "a number")),
+        ("rule,model,row,seconds\nweights,,,-1\n", ("line 2", "'-1'")),
+        ("rule,model,row,seconds\nweights,,,nan\n", ("line 2", "'nan'")),
+        ("rule,model,row,seconds\nweights,,\n", ("line 2", "None")),
+        ("rule,model,row,seconds\na,,,1\na,,,2\n", ("line 3", "a, , ", "remove one")),
+    ],
+)
+def test_bad_durations_are_refused(tmp_path, text, words):
+    path = tmp_path / "durations.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"durations\.csv") as caught:
+        plan.read_durations(path)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_no_durations_yet(tmp_path):
+    assert plan.read_durations(tmp_path / "absent.csv") == {}
+
+
+def job(rule, seconds=None, **wildcards):
+    return {"rule": rule, "wildcards": wildcards, "reason": "", "env": None, "seconds": seconds}
+
+
+def test_estimate_prefers_the_closest_source():
+    past = [
+        job("repeat", 4.0, model="m", row="r", n="2"),
+        job("repeat", 8.0, model="m", row="r", n="3"),
+        job("repeat", 9.0, model="m", row="other", n="2"),
+        job("weights", None, model="m"),
+    ]
+    table = {
+        ("repeat", "m", "r"): 100.0,
+        ("repeat", "m", "new"): 50.0,
+        ("repeat", "m", ""): 20.0,
+        ("weights", "", ""): 3.0,
+    }
+    estimator = plan.Estimator(past, table)
+    assert estimator.seconds(job("repeat", model="m", row="r", n="3")) == 8.0  # its own
+    assert estimator.seconds(job("repeat", model="m", row="r", n="4")) == 6.0  # median of the cell's rounds
+    assert estimator.from_table == 0
+    assert estimator.seconds(job("repeat", model="m", row="new", n="2")) == 50.0
+    assert estimator.seconds(job("repeat", model="m", row="newer", n="2")) == 20.0
+    assert estimator.seconds(job("weights", model="m")) == 3.0
+    assert estimator.seconds(job("export", model="m")) is None
+    assert estimator.from_table == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        ([], "0 s"),
+        ([0.2], "1 s"),
+        ([30.0, 29.0], "59 s"),
+        ([59.7], "1 min"),
+        ([3599.0], "1 h 0 min"),
+        ([12000.0], "3 h 20 min"),
+        ([None, None], "unknown"),
+        ([60.0, None], "1 min + 1 unknown"),
+    ],
+)
+def test_estimate_in_words(seconds, text):
+    assert plan.estimate(seconds) == text
+
+
+def test_first_cause_is_named():
+    reason = (
+        "Input files updated by another job: a; Updated input files: w/x.py, y, z, u; Params have changed"
+    )
+    assert plan.reason_in_words(reason, None) == "changed: w/x.py, y, z and 1 more"
+    assert plan.reason_in_words("A new reason", None) == "A new reason"

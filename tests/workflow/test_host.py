@@ -1,0 +1,57 @@
+"""profiles/host: no environments, the Python that runs Snakemake, and a dash for what it cannot import."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from arena import tensors
+from arena.measuring import packages
+from runner import REPOSITORY, RUNNER, environ
+
+# Our packages for the runner's Python, which has Snakemake alone; and no `python` of anybody's on the PATH.
+SITE = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
+PATH = "/usr/bin:/bin"
+
+
+def snakemake(directory, *arguments, **variables):
+    """Snakemake with the host's profile in ``directory``; what it printed."""
+    command = [RUNNER / "python", "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile"]
+    command += ["--workflow-profile", REPOSITORY / "profiles/host", "--directory", directory, "--cores", "1"]
+    command += ["--configfile", REPOSITORY / "config/test.yaml", *arguments]
+    environment = environ(**variables) | {"PATH": PATH}
+    done = subprocess.run(
+        list(map(str, command)), env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("distribution", "absent"), [("no-such-framework", True), ("pandas", False)])
+def test_a_framework_that_is_not_there_is_no_failure(tmp_path, distribution, absent):
+    cell = "results/benchmarks/local/ResNet-50/onnxruntime/round-1.json"
+    config = f"frameworks={{onnxruntime: {{distribution: {distribution}}}}}"
+    printed = snakemake(tmp_path, "--config", config, "--dry-run", "--printshellcmds", "--", cell)
+    assert "workflow/scripts/benchmark.py" in printed
+    assert ("not installed here" in printed) is absent
+    assert ("workflow/scripts/export_onnx.py" in printed) is not absent  # nor is anything exported for it
+
+
+def test_rules_run_in_the_python_that_runs_snakemake(tmp_path):
+    inputs = "results/models/ResNet-50/inputs.safetensors"
+    snakemake(tmp_path, "--", inputs, PYTHONPATH=SITE)
+    assert tensors.load(tmp_path / inputs)["latency.images"].shape == (1, 3, 32, 32)
+
+
+def test_a_failed_cell_is_tried_again_without_environments(tmp_path):
+    table = "results/platforms/local.csv"
+    printed = snakemake(
+        tmp_path, "--config", "run={rows: [pytorch-eager]}", "--dry-run", "--printshellcmds", "--", table
+    )
+    assert f"--workflow-profile {REPOSITORY / 'profiles/host'}" in printed
+
+
+def test_installed_knows_extras_and_absence():
+    assert packages.installed("numpy") and packages.installed("numpy[anything]")
+    assert not packages.installed("no-such-framework")

@@ -1,0 +1,185 @@
+"""What a change runs again: everything that it may have changed, and nothing else.
+
+Each dry run starts from the finished miniature. Earlier edits were taken back, so that a job which
+still followed from one of them would be found as well.
+"""
+
+import shutil
+from dataclasses import replace as changed
+
+import pytest
+
+from checkout import (
+    ENGINES,
+    FRAMEWORKS,
+    LANES,
+    MODELS,
+    REPORTS,
+    ROWS,
+    SUMMARY,
+    append,
+    judging,
+    measuring,
+    replace,
+    snapshot,
+)
+
+PYTHON = [row for row in ROWS if row not in ENGINES]
+STRICT = [row for row in ROWS if LANES[row] == "float32"]
+NEW_ROW = """\\1      onnxruntime-again:
+        label: ONNX Runtime again
+        lane: float32
+        options: {}
+"""
+
+
+@pytest.fixture(scope="module")
+def checkout(miniature):
+    """The finished miniature, of which nothing is left to do."""
+    assert miniature.run.returncode == 0, miniature.run.stdout
+    assert miniature.checkout.plan() == set()
+    yield miniature.checkout
+    assert miniature.checkout.plan() == set()
+
+
+def exports(model):
+    """The formats that the rows able to run ``model`` read."""
+    able = [FRAMEWORKS[row] for row in ROWS if model not in FRAMEWORKS[row]["unsupported"]]
+    return {entry["export"] for entry in able} - {None}
+
+
+def built(rows):
+    """What a changed engine runs again; the jobs that build are told apart by no wildcard of the plan's."""
+    return {"build_engine"} | measuring(rows=rows) | judging(rows=rows)
+
+
+JAX_ROWS = [row for row in ROWS if FRAMEWORKS[row]["env"] == "jax"]
+JAX = measuring(rows=JAX_ROWS) | judging(rows=JAX_ROWS)
+PROGRAMS = [row for row in ENGINES if row != "inferi"]
+ONNX = {"onnx", "openvino"}  # what is made from the graph that PyTorch exports
+UNET_ROWS = [
+    row
+    for row in ROWS
+    if FRAMEWORKS[row]["definitions"] == "torch"
+    or (FRAMEWORKS[row]["export"] in ONNX and "StableDiffusion" not in FRAMEWORKS[row]["unsupported"])
+]
+UNET = {"reference StableDiffusion", *(f"export_{format} StableDiffusion" for format in ONNX)}
+UNET |= measuring(["StableDiffusion"], UNET_ROWS) | judging(["StableDiffusion"])
+
+
+CHANGES = [
+    ("envs/jax.yaml", append("# a comment\n"), JAX),
+    ("workflow/scripts/frameworks/jax/adapter.py", append("# a comment\n"), JAX),
+    (
+        "workflow/scripts/arena/measuring/protocol.py",
+        append("# a comment\n"),
+        measuring(rows=PYTHON) | judging(rows=PYTHON),
+    ),
+    ("workflow/engines/arena/src/protocol.rs", append("// a comment\n"), built(PROGRAMS)),
+    ("workflow/engines/candle/src/resnet.rs", append("// a comment\n"), built(["candle"])),
+    ("workflow/engines/Cargo.lock", append('[[package]]\nname = "another"\nversion = "1.0.0"\n'), set()),
+    (
+        "workflow/engines/Cargo.lock",
+        replace('(name = "candle-nn"\nversion = )".*"', r'\1"9.9.9"'),
+        built(["candle"]),
+    ),
+    ("workflow/engines/Cargo.toml", replace(r'members = \["arena"', 'members = ["arena", "another"'), set()),
+    ("workflow/engines/Cargo.toml", replace('lto = "thin"', "lto = true"), built(PROGRAMS)),
+    ("envs/rust.yaml", append("# a comment\n"), built(ENGINES)),
+    (
+        "workflow/scripts/frameworks/jax/models/whisper.py",
+        append("# a comment\n"),
+        measuring(["Whisper-tiny"], JAX_ROWS) | judging(["Whisper-tiny"], JAX_ROWS),
+    ),
+    ("workflow/scripts/frameworks/pytorch/models/unet.py", append("# a comment\n"), UNET),
+    ("workflow/scripts/validate.py", append("# a comment\n"), judging()),
+    ("config/config.yaml", replace(r"relative_l2: 1\.0e-4", "relative_l2: 2.0e-4"), judging(rows=STRICT)),
+    ("report/report.md.j2", append("A last word.\n"), {"report"}),
+    ("report/html/style.css", append("/* a comment */\n"), {"page"}),
+    ("config/models/ResNet-50.yaml", append("      - Another caveat.\n"), REPORTS),
+    ("config/test.yaml", replace("timeout_s: 600", "timeout_s: 601"), set()),
+    ("config/config.yaml", replace("memory_limit_mb: null", "memory_limit_mb: 9000"), set()),
+    ("config/README.md", append("Another sentence.\n"), set()),
+    ("docs/design.md", append("Another sentence.\n"), set()),
+    ("config/test.yaml", replace("rounds: 2", "rounds: 3"), measuring(rounds=[3]) | judging()),
+]
+
+
+@pytest.mark.parametrize(("path", "edit", "jobs"), CHANGES, ids=[change[0] for change in CHANGES])
+def test_a_change_runs_its_own_jobs_again(checkout, path, edit, jobs):
+    with checkout.edited(path, edit):
+        assert checkout.plan() == jobs
+
+
+def test_a_new_row_runs_its_own_cells(checkout):
+    last = replace(r"(      onnxruntime:\n.*\n.*\n.*\n)", NEW_ROW)
+    rows = ["onnxruntime-again"]
+    asked = replace(r"    - onnxruntime\n", f"    - onnxruntime\n    - {rows[0]}\n")
+    with checkout.edited("config/frameworks.yaml", last):
+        assert checkout.plan() == set()  # it is in the catalogue, but no run asks for it
+        with checkout.edited("config/test.yaml", asked):
+            assert checkout.plan() == measuring(rows=rows) | judging(rows=rows)
+
+
+def test_a_published_table_changes_the_report(checkout):
+    published = checkout.root / "report/published"
+    (published / "zzz.csv").write_bytes((published / "apple-m3.csv").read_bytes())
+    try:
+        assert checkout.plan() == REPORTS
+    finally:
+        (published / "zzz.csv").unlink()
+
+
+def test_a_new_version_measures_its_framework_alone(checkout):
+    """For real: the environment is built, JAX's files are made again, and all others stay as they were.
+
+    The run continues in a copy of the results, so that those of the miniature stay finished.
+    """
+    directory = checkout.directory.parent / "upgraded"
+    shutil.copytree(checkout.directory, directory, symlinks=True)
+    upgraded = changed(checkout, directory=directory, environment={})
+    assert upgraded.plan() == SUMMARY  # the commands to try a failed cell again name the directory
+    results = directory / "results"
+    before = snapshot(results)
+    with checkout.edited("envs/jax.yaml", replace(r"opt-einsum==\S+", "opt-einsum==3.3.0")):
+        assert upgraded.plan() == JAX
+        upgraded.build_environments()
+        done = upgraded.run()
+        assert done.returncode == 0, done.stdout
+        assert upgraded.plan() == set()
+    after = snapshot(results)
+    written = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    own = {path for path in after if any(f"/{row}/" in f"/{path}" for row in JAX_ROWS)}
+    own = {path for path in own if not path.startswith("exports/")}
+    own = {path for path in own if not path.startswith("logs/export")}
+    assert {path for path in written if "/cache/" not in path} == {
+        *(path for path in own if "/cache/" not in path),
+        *(f"logs/validate/local/{model}/{row}.log" for model in MODELS for row in JAX_ROWS),
+        *(f"validation/local/{model}/{row}.json" for model in MODELS for row in JAX_ROWS),
+        *("platforms/local.csv", "report.md", "logs/platform/local.log", "logs/report.log"),
+        *("report.html", "report.json", "logs/page.log", "figures/.snakemake_timestamp"),
+        *(f"figures/{model}.svg" for model in MODELS),
+        *(path for path in after.keys() - before.keys() if path.startswith("history/local/")),
+    }
+    assert len([path for path in after.keys() - before.keys() if path.startswith("history/")]) == 1
+    rows = upgraded.table()
+    assert [row["status"] for row in rows] == [row["status"] for row in checkout.table()]
+    assert {'"opt-einsum": "3.3.0"' in row["packages"] for row in rows if row["row"] in JAX_ROWS} == {True}
+    assert "opt-einsum 3.3.0" in upgraded.report()
+    assert "opt-einsum 3.3.0" not in checkout.report()
+
+
+def test_everything_follows_from_the_weights(checkout):
+    """The other end of the scale, so that an empty plan is known to mean something."""
+    with checkout.edited("config/models/ResNet-50.yaml", replace(r"seed: \d+", "seed: 1234")):
+        made = ("weights", "reference", *(f"export_{format}" for format in exports("ResNet-50")))
+        jobs = {f"{rule} ResNet-50" for rule in made}
+        assert checkout.plan() == jobs | measuring(["ResNet-50"]) | judging(["ResNet-50"])
+
+
+def test_forcing_one_round_measures_one_cell(checkout):
+    """What the report's command to try again relies on."""
+    path = "results/benchmarks/local/ResNet-50/jax/round-1.json"
+    wanted = measuring(["ResNet-50"], ["jax"]) | judging(["ResNet-50"], ["jax"])
+    targets = ("results/report.md", "results/report.html")
+    assert checkout.plan("--forcerun", path, "--", *targets) == wanted >= SUMMARY

@@ -1,0 +1,186 @@
+"""The configuration of a run: catalogues and choices merged, checked and completed.
+
+``resolve`` reads the catalogues, lays Snakemake's config over them and either returns a mapping in
+which every key has a value, or raises ``ConfigError`` with everything that is wrong.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from arena.configuration import references, validator
+from arena.configuration.validator import Problem, nearest, shown
+
+SCHEMA = "workflow/schemas/config.schema.yaml"
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message lists every problem found."""
+
+    def __init__(self, problems: list[Problem]):
+        self.problems = problems
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"{count} in the configuration (config/README.md explains every key):\n{lines}")
+
+
+def resolve(user: Mapping, basedir: str | Path) -> dict:
+    """The whole configuration of a run.
+
+    ``user`` is Snakemake's config: config/config.yaml with the files and values given by --configfile
+    and --config laid over it. ``basedir`` is the project's directory, which holds ``config/``,
+    ``envs/`` and ``workflow/``. Keys that nobody gives take the schema's defaults.
+
+    Raises ConfigError listing every problem with its key path, value and what is allowed.
+    """
+    basedir = Path(basedir)
+    schema = read_yaml(basedir / SCHEMA)
+    known = catalogues(basedir)
+    config = merge(known, user)
+    _complete_variants(config)
+    problems = _take_unknown_entries(config, known, schema)
+    refused = validator.problems(config, schema)
+    problems += refused
+    config = validator.with_defaults(config, schema, schema)
+    _name_all_rows(config)
+    for check, reads in references.CHECKS.items():
+        # A check would stumble over what the schema has already refused.
+        if not any(_in_the_way(problem.path, read) for problem in refused for read in reads):
+            problems += check(config, basedir)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def merge(base: Any, over: Any) -> Any:
+    """``over`` laid on ``base``: mappings key by key, all else (lists too) replaced; a deep copy."""
+    if not isinstance(over, Mapping):
+        return copy.deepcopy(over)
+    merged = dict(base) if isinstance(base, Mapping) else {}
+    merged |= {key: merge(merged.get(key), value) for key, value in over.items()}
+    return copy.deepcopy(merged)
+
+
+def catalogues(basedir: Path) -> dict:
+    """The mapping ``{frameworks, models}`` of config/frameworks.yaml and config/models/*.yaml."""
+    found: dict[str, dict] = {"frameworks": {}, "models": {}}
+    defined: dict[tuple[str, str], Path] = {}
+    sources = [("frameworks", basedir / "config/frameworks.yaml")]
+    sources += [("models", path) for path in sorted((basedir / "config/models").glob("*.yaml"))]
+    for kind, path in sources:
+        content = read_yaml(path)
+        if list(content) != [kind] or not isinstance(content[kind], Mapping):
+            raise _refusal(path, f"needs exactly one top-level key, `{kind}:`, holding a mapping")
+        for name, entry in content[kind].items():
+            if (kind, name) in defined:
+                raise _refusal(path, f"{kind}.{name} is defined in {defined[kind, name]} too; remove one")
+            defined[kind, name] = path
+            found[kind][name] = entry
+    return found
+
+
+def float32_row(frameworks: Mapping[str, Mapping], row: str) -> str | None:
+    """The float32 row with which ``row`` is compared: its framework's, with the most options in common.
+
+    The first of several; itself, if ``row`` is in float32; None where the framework has no such row.
+    """
+    variants = next(entry["rows"] for entry in frameworks.values() if row in entry["rows"])
+    if variants[row]["lane"] == "float32":
+        return row
+    own = variants[row]["options"].items()
+
+    def shared(name: str) -> int:
+        return sum(pair in own for pair in variants[name]["options"].items())
+
+    exact = [name for name, variant in variants.items() if variant["lane"] == "float32"]
+    return max(exact, key=shared, default=None)
+
+
+def _complete_variants(config: dict) -> None:
+    """Lay each model that names another in `scale_of` over that one.
+
+    Generation stays behind: it is at batch 1, whatever the scale. What is no mapping, or names no model, is
+    left to the checks.
+    """
+    models = config["models"] if isinstance(config["models"], dict) else {}
+    for name, entry in list(models.items()):
+        base = models.get(entry.get("scale_of")) if isinstance(entry, dict) else None
+        if isinstance(base, dict) and base is not entry and not base.get("scale_of"):
+            workload = {key: value for key, value in base.get("workload", {}).items() if key != "decode"}
+            models[name] = merge(base | {"workload": workload}, entry)
+
+
+def _name_all_rows(config: dict) -> None:
+    """Replace ``run.rows: all`` by every row of the catalogue, as far as the catalogue can be read."""
+    run, frameworks = config["run"], config["frameworks"]
+    if isinstance(run, dict) and run.get("rows") == "all":
+        entries = frameworks.values() if isinstance(frameworks, dict) else ()
+        variants = [entry.get("rows") for entry in entries if isinstance(entry, dict)]
+        run["rows"] = [row for rows in variants if isinstance(rows, dict) for row in rows]
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Refuses a key given twice, of which YAML would silently drop the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = Counter(key.value for key, _ in node.value)
+        twice = [key for key, count in keys.items() if count > 1]
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {', '.join(twice)} is given more than once", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict:
+    """A YAML file that holds a mapping. Raises ConfigError naming the file and the line."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except FileNotFoundError:
+        raise _refusal(path, "this file of the project is missing; restore it") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _refusal(path, f"not readable as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise _refusal(path, f"{shown(content)} is not allowed; allowed: a mapping")
+    return content
+
+
+def _refusal(file: Path, text: str) -> ConfigError:
+    return ConfigError([Problem((str(file),), text)])
+
+
+def _in_the_way(refused: validator.Path, reads: tuple[str, ...]) -> bool:
+    """Whether reading the path ``reads`` meets the path ``refused``.
+
+    In ``reads``, ``*`` is any one key, and ``**`` at the end is everything below.
+    """
+    deep = reads[-1] == "**"
+    steps = reads[:-1] if deep else reads
+    if len(refused) > len(steps) and not deep:
+        return False
+    return all(step in ("*", part) for part, step in zip(refused, steps, strict=False))
+
+
+def _take_unknown_entries(config: dict, known: Mapping, schema: Mapping) -> list[Problem]:
+    """Take from ``config`` the models and frameworks that are not whole and in no catalogue.
+
+    Most likely an overlay misspells a name.
+    """
+    problems = []
+    for kind, definition in (("models", "model"), ("frameworks", "framework")):
+        required = schema["$defs"][definition]["required"]
+        for name, entry in list(config[kind].items()) if isinstance(config[kind], dict) else ():
+            missing = [key for key in required if not isinstance(entry, Mapping) or key not in entry]
+            if name not in known[kind] and missing:
+                del config[kind][name]
+                text = (
+                    f"no such {definition}{nearest(name, known[kind])}; allowed: {', '.join(known[kind])}, "
+                )
+                problems.append(Problem((kind, name), f"{text}or a new one with {', '.join(missing)} too"))
+    return problems

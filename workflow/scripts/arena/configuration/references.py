@@ -1,0 +1,305 @@
+"""What a configuration's schema cannot say: the references between its keys, and to files."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from arena.configuration import validator
+from arena.configuration.validator import Problem, dotted, nearest, shown
+
+SCRIPTS = "workflow/scripts"
+
+# What each fill reads beside shape, dtype and fill: (required, optional, dtypes).
+FILLS = {
+    "sin": ({"step"}, set(), {"float32"}),
+    "cos": ({"step"}, set(), {"float32"}),
+    "arange": (set(), {"start"}, {"int64"}),
+    "zeros": (set(), set(), {"float32", "int64"}),
+    "values": ({"values"}, set(), {"float32", "int64"}),
+}
+FILE_KEYS = ("env", "envs", "adapter", "engine", "export", "definitions", "rows", "unsupported")
+TARGET_DTYPE = {"cross_entropy": "int64", "mse": "float32"}
+
+
+def _check_platforms(config: dict, basedir: Path) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for index, platform in enumerate(config["platforms"]):
+        name = platform.get("name")
+        if not isinstance(name, str):
+            continue
+        if name.casefold() in seen:
+            earlier = f"platforms[{seen[name.casefold()]}].name"
+            text = (
+                f"{shown(name)} equals {earlier}, case aside; allowed: names that differ on any file system"
+            )
+            yield Problem(("platforms", index, "name"), text)
+        seen.setdefault(name.casefold(), index)
+
+
+def _check_clusters(config: dict, basedir: Path) -> Iterator[Problem]:
+    for index, platform in enumerate(config["platforms"]):
+        cluster, accelerator = platform.get("cluster", {}), platform["accelerator"]
+        path = ("platforms", index, "cluster", "gres")
+        if accelerator == "cpu" and "gres" in cluster:
+            text = "would lie idle, because accelerator is `cpu`; remove it, or name the accelerator"
+            yield Problem(path, f"{shown(cluster['gres'])} {text}")
+        if cluster and not cluster["exclusive"] and accelerator != "cpu" and "gres" not in cluster:
+            yield Problem(path, "missing; on a shared node it says which accelerator is the job's own")
+
+
+def _check_rows(config: dict, basedir: Path) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    for framework, entry in config["frameworks"].items():
+        for row in entry["rows"]:
+            path = ("frameworks", framework, "rows", row)
+            if row.casefold() in owners:
+                other = owners[row.casefold()]
+                yield Problem(path, f"this row id is taken by {other}; allowed: another, not by case alone")
+            owners.setdefault(row.casefold(), dotted(path))
+
+
+def _check_run_rows(config: dict, basedir: Path) -> Iterator[Problem]:
+    known = [row for framework in config["frameworks"].values() for row in framework["rows"]]
+    for index, row in enumerate(config["run"]["rows"]):
+        if isinstance(row, str) and row not in known:
+            yield _unknown(("run", "rows", index), row, "row", known)
+
+
+def _check_run_models(config: dict, basedir: Path) -> Iterator[Problem]:
+    for index, model in enumerate(config["run"]["models"]):
+        if isinstance(model, str) and model not in config["models"]:
+            yield _unknown(("run", "models", index), model, "model", list(config["models"]))
+
+
+def _unknown(path: validator.Path, name: str, kind: str, known: list[str]) -> Problem:
+    return Problem(path, f"{shown(name)} is no {kind}{nearest(name, known)}; allowed: {', '.join(known)}")
+
+
+def _check_baseline(config: dict, basedir: Path) -> Iterator[Problem]:
+    run = config["run"]
+    if run["baseline"] not in run["rows"]:
+        hint = nearest(run["baseline"], run["rows"])
+        text = f'"{run["baseline"]}" is not among run.rows{hint}; allowed: {", ".join(run["rows"])}'
+        yield Problem(("run", "baseline"), text)
+
+
+def _check_durations(config: dict, basedir: Path) -> Iterator[Problem]:
+    for phase in ("warmup", "sampling"):
+        least, most = (config["protocol"][phase][key] for key in ("min_seconds", "max_seconds"))
+        if most < least:
+            text = f"{most} is less than min_seconds; allowed: at least {least}"
+            yield Problem(("protocol", phase, "max_seconds"), text)
+
+
+def _check_weights(config: dict, basedir: Path) -> Iterator[Problem]:
+    for model, entry in config["models"].items():
+        asked, path = entry["weights"], ("models", model)
+        if model not in config["run"]["models"] or asked == "seeded":
+            continue
+        reader = f"{SCRIPTS}/models/checkpoint/{entry['definition']}.py"
+        if not (basedir / reader).is_file():
+            text = f"no published checkpoint has definition {entry['definition']}; allowed: `seeded`"
+            yield Problem((*path, "weights"), f'"{asked}" needs {reader}, and {text}')
+            continue
+        yield from _check_source(entry["source"], asked, (*path, "source"), basedir)
+
+
+def _check_source(source: dict, asked: str, path: validator.Path, basedir: Path) -> Iterator[Problem]:
+    for pattern in source["tensors"]:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            yield Problem((*path, "tensors"), f"{shown(pattern)} is no regular expression: {error}")
+    if asked == "path":
+        if source["path"] is None:
+            yield Problem((*path, "path"), "missing; `weights: path` needs the checkpoint's directory")
+        elif not (basedir / source["path"] / "config.json").is_file():
+            text = "is no directory with a config.json; allowed: one that also holds the safetensors"
+            yield Problem((*path, "path"), f"{shown(source['path'])} {text}")
+        return
+    for key in ("repository", "revision"):
+        if source[key] is None:
+            yield Problem((*path, key), f"missing; `weights: {asked}` needs it (pin_weights.py prints it)")
+    names = [file["name"] for file in source["files"]]
+    if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
+        text = "allowed: config.json and at least one .safetensors (pin_weights.py prints them)"
+        yield Problem((*path, "files"), f"{shown(names)} is no whole checkpoint; {text}")
+
+
+def _check_environment(config: dict, basedir: Path) -> Iterator[Problem]:
+    for framework, entry in config["frameworks"].items():
+        for variable, value in entry["environment"].items():
+            try:
+                value.format(threads=1, cache="cache")
+            except (KeyError, IndexError, ValueError, AttributeError):
+                path = ("frameworks", framework, "environment", variable)
+                text = "text in which braces hold only `threads` or `cache`, or are doubled"
+                yield Problem(path, f"{shown(value)} is not allowed; allowed: {text}")
+
+
+def _check_adapters(config: dict, basedir: Path) -> Iterator[Problem]:
+    for framework, entry in config["frameworks"].items():
+        if (entry["adapter"] is None) == (entry["engine"] is None):
+            text = f"{shown(entry['adapter'])} beside engine {shown(entry['engine'])}"
+            yield Problem(("frameworks", framework, "adapter"), f"{text}; allowed: one of the two, not both")
+
+
+def _check_unsupported(config: dict, basedir: Path) -> Iterator[Problem]:
+    for framework, entry in config["frameworks"].items():
+        for model in entry["unsupported"]:
+            if model not in config["models"]:
+                path = ("frameworks", framework, "unsupported", model)
+                yield _unknown(path, model, "model", list(config["models"]))
+
+
+def _check_variants(config: dict, basedir: Path) -> Iterator[Problem]:
+    whole = [name for name, entry in config["models"].items() if entry["scale_of"] is None]
+    for name, entry in config["models"].items():
+        if entry["scale_of"] is not None and entry["scale_of"] not in whole:
+            yield _unknown(("models", name, "scale_of"), entry["scale_of"], "model to vary", whole)
+
+
+def _check_workloads(config: dict, basedir: Path) -> Iterator[Problem]:
+    for model, entry in config["models"].items():
+        workload, path = entry["workload"], ("models", model, "workload")
+        for task in ("inference", "latency"):
+            for name, fill in workload[task].items():
+                yield from _check_fill(fill, (*path, task, name))
+        yield from _check_fill(workload["target"], (*path, "target"))
+        if decode := workload.get("decode"):
+            yield from _check_fill(decode["input_ids"], (*path, "decode", "input_ids"))
+            yield from _check_decode(decode, (*path, "decode"), entry["architecture"])
+        names, others = set(workload["inference"]), set(workload["latency"])
+        if names != others:
+            text = f"has {', '.join(sorted(others))}; allowed: as inference has, {', '.join(sorted(names))}"
+            yield Problem((*path, "latency"), text)
+        dtype = workload["target"]["dtype"]
+        if dtype != TARGET_DTYPE[entry["loss"]]:
+            text = f'"{dtype}" does not suit loss {entry["loss"]}; allowed: `{TARGET_DTYPE[entry["loss"]]}`'
+            yield Problem((*path, "target", "dtype"), text)
+
+
+def _check_decode(decode: dict, path: validator.Path, architecture: dict) -> Iterator[Problem]:
+    shape, dtype = decode["input_ids"]["shape"], decode["input_ids"]["dtype"]
+    if len(shape) != 2 or shape[0] != 1:
+        text = f"{shown(shape)} is not allowed; allowed: one sequence, [1, tokens]"
+        yield Problem((*path, "input_ids", "shape"), text)
+        return
+    if dtype != "int64":
+        yield Problem((*path, "input_ids", "dtype"), f'"{dtype}" holds no token ids; allowed: `int64`')
+    longest, length = architecture.get("max_position_embeddings", math.inf), shape[1] + decode["tokens"]
+    if length > longest:
+        text = f"prompt and new tokens are {length}, the architecture has {longest} positions; give fewer"
+        yield Problem((*path, "tokens"), text)
+
+
+def _check_fill(fill: dict, path: validator.Path) -> Iterator[Problem]:
+    kind = fill["fill"]
+    required, optional, dtypes = FILLS[kind]
+    given = set(fill) - {"shape", "dtype", "fill"}
+    for key in sorted(required - given):
+        yield Problem((*path, key), f"missing; fill `{kind}` needs it")
+    for key in sorted(given - required - optional):
+        takes = ", ".join(sorted(required | optional)) or "nothing more"
+        text = f"{shown(fill[key])} is not read by fill `{kind}`, which takes {takes}; remove it"
+        yield Problem((*path, key), text)
+    if fill["dtype"] not in dtypes:
+        text = f'"{fill["dtype"]}" does not suit fill `{kind}`; allowed: {", ".join(sorted(dtypes))}'
+        yield Problem((*path, "dtype"), text)
+    if kind == "values" and "values" in given:
+        values, needed = fill["values"], math.prod(fill["shape"])
+        if len(values) != needed:
+            text = f"{len(values)} values for shape {fill['shape']}; allowed: {needed}"
+            yield Problem((*path, "values"), text)
+        if fill["dtype"] == "int64" and not all(isinstance(value, int) for value in values):
+            text = f"{shown(values)} is not allowed; allowed: integers, for dtype int64"
+            yield Problem((*path, "values"), text)
+
+
+def _check_files(config: dict, basedir: Path) -> Iterator[Problem]:
+    """Every file that the cells of this run name must be there before any job starts."""
+    models = {name: config["models"][name] for name in config["run"]["models"] if name in config["models"]}
+    needed: dict[str, validator.Path] = {}  # file: the first key that names it
+    for name, model in models.items():
+        for folder in ("models/spec", "frameworks/pytorch/models"):  # the weights and the reference
+            file = f"{SCRIPTS}/{folder}/{model['definition']}.py"
+            needed.setdefault(file, ("models", name, "definition"))
+    for name, framework in config["frameworks"].items():
+        if not set(framework["rows"]) & set(config["run"]["rows"]):
+            continue
+        path = ("frameworks", name)
+        for key, env in _environments(framework, config["platforms"]).items():
+            needed.setdefault(f"envs/{env}.yaml", (*path, *key))
+        if framework["adapter"]:
+            needed.setdefault(adapter_file(framework["adapter"]), (*path, "adapter"))
+        if framework["export"]:
+            needed.setdefault(f"{SCRIPTS}/export_{framework['export']}.py", (*path, "export"))
+        for model_name, model in models.items():
+            if framework["definitions"] and model_name not in framework["unsupported"]:
+                file = f"{SCRIPTS}/frameworks/{framework['definitions']}/models/{model['definition']}.py"
+                needed.setdefault(file, (*path, "definitions"))
+    for file, path in needed.items():
+        if not (basedir / file).is_file():
+            yield Problem(path, f"{file} does not exist in {basedir}; write it, or correct the key")
+
+
+def _environments(framework: dict, platforms: list[dict]) -> dict[validator.Path, str]:
+    """The environments in which a framework runs on these platforms, by the key that names each."""
+    found = {}
+    for accelerator in dict.fromkeys(platform["accelerator"] for platform in platforms):
+        own = framework["envs"].get(accelerator)
+        found[("envs", accelerator) if own else ("env",)] = own or framework["env"]
+    return found
+
+
+def adapter_file(adapter: str) -> str:
+    """File of a framework's `adapter`, from the project's directory: a path of its own ends in .py."""
+    return adapter if adapter.endswith(".py") else f"{SCRIPTS}/frameworks/{adapter}/adapter.py"
+
+
+def _check_published(config: dict, basedir: Path) -> Iterator[Problem]:
+    if not (basedir / config["published"]).is_dir():
+        text = (
+            f'"{config["published"]}" is no directory in {basedir}; allowed: a directory, even an empty one'
+        )
+        yield Problem(("published",), text)
+
+
+# Each check, with the paths that it reads; `*` is any key, `**` everything below.
+CHECKS: dict[Callable[[dict, Path], Iterator[Problem]], list[tuple[str, ...]]] = {
+    _check_platforms: [("platforms", "*")],
+    _check_clusters: [("platforms", "*", "cluster", "**"), ("platforms", "*", "accelerator")],
+    _check_rows: [("frameworks", "*", "rows")],
+    _check_run_rows: [("run", "rows"), ("frameworks", "*", "rows")],
+    _check_run_models: [("run", "models"), ("models",)],
+    _check_baseline: [("run", "rows", "*"), ("run", "baseline")],
+    _check_durations: [
+        ("protocol", phase, key) for phase in ("warmup", "sampling") for key in ("min_seconds", "max_seconds")
+    ],
+    _check_weights: [
+        ("run", "models"),
+        ("models", "*", "weights"),
+        ("models", "*", "definition"),
+        ("models", "*", "source", "**"),
+    ],
+    _check_environment: [("frameworks", "*", "environment", "**")],
+    _check_adapters: [("frameworks", "*", "adapter"), ("frameworks", "*", "engine")],
+    _check_unsupported: [("frameworks", "*", "unsupported"), ("models",)],
+    _check_variants: [("models", "*", "scale_of")],
+    _check_workloads: [
+        ("models", "*", "workload", "**"),
+        ("models", "*", "architecture", "**"),
+        ("models", "*", "loss"),
+    ],
+    _check_files: [
+        ("run", "models"),
+        ("run", "rows", "*"),
+        ("models", "*", "definition"),
+        ("platforms", "*", "accelerator"),
+        *(("frameworks", "*", key) for key in FILE_KEYS),
+    ],
+    _check_published: [("published",)],
+}

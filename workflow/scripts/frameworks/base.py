@@ -1,0 +1,119 @@
+"""What every framework's adapter promises. See docs/design.md, "Adapters"."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from arena import files, tensors
+
+Task = Literal["inference", "latency", "training", "decode"]
+
+
+class UnsupportedError(Exception):
+    """The framework cannot do this, and that is an answer: it is reported as — with its reason.
+
+    ``code`` is one of docs/design.md, "Reason codes"; ``why`` is one sentence for the reader.
+    """
+
+    def __init__(self, code: str, why: str):
+        super().__init__(f"{code}: {why}")
+        self.code = code
+        self.why = why
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What one iteration of ``decode`` returns."""
+
+    tokens: Any  # the new token ids, in the framework's own form; ``fetch`` turns them into an array
+    first_token_ns: int  # from the call until the first new token was known on the host: the prefill
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell's work, as the supervisor hands it to the measuring process."""
+
+    weights: Path  # model.safetensors
+    config: Path  # config.json
+    inputs: Path  # inputs.safetensors
+    export: Path | None  # the file that the export step wrote for this framework, if it has one
+    definition: str
+    loss: str
+    lane: str
+    accelerator: str
+    threads: int
+    cache: Path  # compiler caches: empty in round 1, round 1's in later rounds
+    decode_export: Path | None = None  # the exported graph with a KV cache, if the framework reads one
+    decode_tokens: int = 0  # how many tokens ``decode`` generates
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def architecture(self) -> dict[str, Any]:
+        """The model's ``config.json``."""
+        return files.read_json(self.config)
+
+    def task_inputs(self, task: Task) -> dict[str, np.ndarray]:
+        """Arguments of the forward pass by name; training runs on the inference inputs.
+
+        For ``decode``: ``input_ids``, the prompt, (1, tokens) int64.
+        """
+        prefix = f"{task}." if task in ("latency", "decode") else "inference."
+        return tensors.select(tensors.load(self.inputs), prefix)
+
+    def target(self) -> np.ndarray:
+        """Labels (int64) or regression target (float32) of the training loss."""
+        return tensors.load(self.inputs)["target"]
+
+
+class Adapter(ABC):
+    """A framework, driven the way its own users drive it.
+
+    The module's import is timed as ``import_s``, so import the framework at its top.
+    """
+
+    def __init__(self, job: Job):
+        self.job = job
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """``version``, ``backend``, ``device`` (text) and ``threads`` (as the engine reports it, or None)."""
+
+    @abstractmethod
+    def load(self) -> None:
+        """Bring the weights from disk to host memory. Timed as ``load_s``."""
+
+    @abstractmethod
+    def prepare(self, task: Task) -> Callable[[], Any]:
+        """Build and compile; return a callable that runs one iteration.
+
+        Inputs and weights are on the device before it returns. The callable comes back only when
+        its result is materialised on the device. Raises UnsupportedError.
+
+        An iteration of ``decode`` starts with an empty KV cache, feeds the prompt, then picks the highest
+        logit ``job.decode_tokens`` times, feeding each token but the last; it returns a Generation.
+        """
+
+    @abstractmethod
+    def fetch(self, task: Task, result: Any) -> dict[str, np.ndarray]:
+        """Copy a result to the host: ``{"output": …}``; training: ``{"loss": …, "gradient.<name>": …}``;
+        decode: ``{"tokens": …}``, (job.decode_tokens,) int64.
+
+        Gradients come under the checkpoint's names and in its layouts.
+        """
+
+    def device_ns(self) -> int | None:
+        """Nanoseconds of the latest iteration by the device's own clock; None where there is none."""
+        return None
+
+    def device_peak_bytes(self) -> int | None:
+        """The most device memory that this framework has held at once in this process, by its own count.
+
+        None where it does not count, and on a CPU. Together with what the driver sees it tells where the
+        framework really computed.
+        """
+        return None

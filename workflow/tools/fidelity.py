@@ -1,0 +1,189 @@
+"""Compare the arena's own timings with those of each engine's own tool, side by side, and print a table.
+
+    python workflow/tools/fidelity.py
+
+Needs the weights, inputs and exports of a run (below results/) and its environments. Each pair times the
+same work with the same threads, in fresh processes that take turns: this side is benchmark.py as the
+workflow runs it, the other what the engine's authors give their users. docs/fidelity.md explains the pairs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import library  # noqa: F401
+from arena import files
+from arena.configuration.loader import catalogues
+from arena.measuring import machine
+from reporting import statistics
+from yardsticks.tools import PAIRS, Pair, Setting, output_of
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "workflow" / "scripts"
+AGREEMENT = (0.95, 1.05)  # a ratio within these needs no explanation
+WARMUP = {"min_iterations": 3, "min_seconds": 0.5, "max_seconds": 5}
+
+
+def ours(pair: Pair, setting: Setting, python: Path, folder: Path) -> list[float]:
+    """The pair's work as the arena times it, in a fresh process: benchmark.py's command, and its record."""
+    catalogue = catalogues(ROOT)
+    framework, label, lane, options = find_row(catalogue["frameworks"], pair.row)
+    model = catalogue["models"][setting.model]
+    entry = catalogue["frameworks"][framework]
+    sampling = {"min_iterations": 10, "min_seconds": setting.seconds, "max_seconds": 4 * setting.seconds}
+    protocol = {"tasks": pair.tasks, "warmup": WARMUP, "sampling": sampling}
+    arguments = {
+        "platform": "fidelity",
+        "model": setting.model,
+        "row": pair.row,
+        "framework": framework,
+        "label": label,
+        "lane": lane,
+        "accelerator": "cpu",
+        "adapter": SCRIPTS / "frameworks" / entry["adapter"] / "adapter.py",
+        "definition": model["definition"],
+        "loss": model["loss"],
+        "options": json.dumps(options | pair.options),
+        "environment": json.dumps(entry.get("environment", {})),
+        "distribution": entry["distribution"],
+        "decode-tokens": 2,  # the prefill is what counts
+        "round": 1,
+        "order": json.dumps({"seed": 0, "key": 0}),
+        "protocol": json.dumps(protocol),
+        "threads": setting.threads,
+        "timeout": 900,
+        "weights": setting.of_model("model.safetensors"),
+        "config": setting.of_model("config.json"),
+        "inputs": setting.of_model("inputs.safetensors"),
+        "cache": folder / "cache",
+        "result": folder / "result.json",
+        "outputs": folder / "outputs.safetensors",
+        "log": folder / "process.log",
+    }
+    if pair.export:
+        arguments["export"] = setting.export(pair)
+    words = [str(word) for name, value in arguments.items() for word in (f"--{name}", value)]
+    output_of([python, SCRIPTS / "benchmark.py", *words])
+    record = files.read_json(folder / "result.json")
+    task, name = pair.durations
+    if record["tasks"].get(task, {}).get("status") != "ok":
+        reason = record["tasks"].get(task, record).get("reason")
+        sys.exit(f"{pair.row}: {task} failed: {reason}\n{record.get('log_tail') or ''}")
+    return record["tasks"][task][name]
+
+
+def find_row(frameworks: dict[str, Any], row: str) -> tuple[str, str, str, dict[str, Any]]:
+    """(framework, label, lane, options) of a row of the catalogue."""
+    for name, entry in frameworks.items():
+        if row in entry["rows"]:
+            variant = entry["rows"][row]
+            return name, variant["label"], variant.get("lane", "float32"), variant.get("options", {})
+    sys.exit(f"config/frameworks.yaml has no row {row}")
+
+
+def environments(names: set[str], prefix: Path) -> dict[str, Path]:
+    """Interpreter by name of environment; Snakemake keeps each one's file beside it, below ``prefix``."""
+    found = {}
+    for name in names:
+        wanted = (ROOT / "envs" / f"{name}.yaml").read_bytes()
+        built = [file for file in prefix.glob("*.yaml") if file.read_bytes() == wanted]
+        interpreters = [file.with_suffix("") / "bin" / "python" for file in built]
+        found[name] = next((path for path in interpreters if path.exists()), None)
+        if found[name] is None:
+            sys.exit(
+                f"{prefix} holds no environment made of envs/{name}.yaml; run `make report` first, or\n"
+                "snakemake --cores 1 --conda-create-envs-only results/report.md with that row among run.rows"
+            )
+    return found
+
+
+def measure(pairs: list[Pair], setting: Setting, rounds: int) -> dict[str, dict[str, list[list[float]]]]:
+    """Durations in nanoseconds by row and side, one list a round; every other round the other side starts."""
+    samples = {pair.row: {"ours": [], "theirs": []} for pair in pairs}
+    frameworks = catalogues(ROOT)["frameworks"]
+    for number in range(1, rounds + 1):
+        for pair in pairs:
+            python = setting.environments[frameworks[find_row(frameworks, pair.row)[0]]["env"]]
+            with tempfile.TemporaryDirectory() as folder:
+                sides = {
+                    "ours": partial(ours, pair, setting, python, Path(folder)),
+                    "theirs": partial(pair.theirs, setting, python, setting.export(pair)),
+                }
+                for side in sides if number % 2 else reversed(sides):
+                    samples[pair.row][side].append(sides[side]())
+                    middle = np.median(samples[pair.row][side][-1]) / 1e6
+                    print(f"round {number}: {pair.row}, {side}: {middle:.3f} ms", file=sys.stderr, flush=True)
+    return samples
+
+
+def table(pairs: list[Pair], samples: dict[str, dict[str, list[list[float]]]]) -> str:
+    """The Markdown table: medians in milliseconds, their ratio with its 95 % interval."""
+    lines = [
+        "| Row | Work | Arena (ms) | Tool (ms) | Tool | Arena / tool (95 % interval) | Within 0.95 to 1.05 |",
+        "|---|---|---:|---:|---|---|---|",
+    ]
+    for pair in pairs:
+        sides = {side: [np.asarray(each) for each in rounds] for side, rounds in samples[pair.row].items()}
+        own, other = (statistics.summary(rounds).median / 1e6 for rounds in sides.values())
+        ratio = statistics.ratio(sides["ours"], sides["theirs"])
+        within = AGREEMENT[0] <= ratio.point <= AGREEMENT[1]
+        figures = f"{ratio.point:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
+        lines.append(
+            f"| `{pair.row}` | {pair.work} | {own:.2f} | {other:.2f} | {pair.tool} | {figures} "
+            f"| {'yes' if within else 'no'} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", nargs="+", choices=PAIRS, default=list(PAIRS))
+    parser.add_argument("--model", default="SmolLM2-135M")
+    parser.add_argument("--rounds", type=int, default=5, help="fresh processes of either side (default: 5)")
+    parser.add_argument("--seconds", type=float, default=10, help="sampling in each process (default: 10)")
+    parser.add_argument("--threads", type=int, default=machine.usable_threads(os.cpu_count() or 1))
+    parser.add_argument("--results", type=Path, default=Path("results"), help="of a run (default: results)")
+    parser.add_argument("--conda-prefix", type=Path, default=Path(".snakemake/conda"))
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="ENV=PATH",
+        help="take this interpreter for an environment, instead of one below --conda-prefix",
+    )
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "arena"
+    parser.add_argument("--cache", type=Path, default=cache, help="where llama-bench is built, once")
+    parser.add_argument("--samples", type=Path, help="also write every duration to this JSON file")
+    args = parser.parse_args()
+
+    frameworks = catalogues(ROOT)["frameworks"]
+    given = {name: Path(path).absolute() for name, path in (each.split("=", 1) for each in args.python)}
+    needed = {frameworks[find_row(frameworks, row)[0]]["env"] for row in args.rows} - given.keys()
+    setting = Setting(
+        args.results.absolute(),
+        args.model,
+        args.threads,
+        args.seconds,
+        given | environments(needed, args.conda_prefix.absolute()),
+        args.cache.absolute(),
+    )
+    pairs = [PAIRS[row] for row in args.rows]
+    samples = measure(pairs, setting, args.rounds)
+    if args.samples:
+        files.write_json(args.samples, samples)
+    print(table(pairs, samples))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,271 @@
+"""Say what Snakemake would run, why, and for how long, before anything starts.
+
+Runs `snakemake --dry-run` with the arguments after `--` (without any: for results/report.md) and
+prints one line a step. Durations are those of this results directory's own earlier jobs; a job
+without any is looked up in a table of measured durations, and is called unknown if that lacks it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+TOOLS = Path(__file__).resolve().parent  # holds the logger plugin, which Snakemake finds by its name
+DURATIONS = TOOLS.parents[1] / "config" / "durations.csv"
+COLUMNS = ["rule", "model", "row", "seconds"]
+
+Key = tuple[str, str, str]  # rule, model, row; "" where a rule has no such wildcard
+
+
+class Plan(NamedTuple):
+    """What a dry run reports, as the logger plugin writes it."""
+
+    jobs: list[dict[str, Any]]  # rule, wildcards, reason; in the order of execution
+    past: list[dict[str, Any]]  # rule, wildcards, env, seconds
+    environments: list[str]  # env files to be installed first
+    weights: list[str]  # where each model's weights come from, a sentence each
+
+
+def dry_run(arguments: list[str]) -> Plan:
+    """What ``snakemake arguments`` would do.
+
+    Raises SystemExit with Snakemake's exit status if it refuses; its message is on stderr by then.
+    """
+    with tempfile.TemporaryDirectory(prefix="plan-") as folder:
+        events = Path(folder) / "events"
+        ours = ["--dry-run", "--debug-dag", "--logger", "plan", "--logger-plan-out", str(events)]
+        done = subprocess.run([sys.executable, "-m", "snakemake", *ours, *arguments], env=environment())
+        if done.returncode:
+            raise SystemExit(done.returncode)
+        lines = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()]
+    found = defaultdict(list)
+    for line in lines:
+        for kind, value in line.items():
+            found[kind].append(value)
+    if found["total"] and found["total"][-1] != len(found["job"]):
+        raise SystemExit("Snakemake did not name every job; leave out --quiet")
+    jobs = [job for job in found["job"] if job["works"]]
+    return Plan(jobs, found["past"], found["environment"], found["weights"])
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, with the plugin and the commands beside this Python to be found."""
+    paths = {"PYTHONPATH": str(TOOLS), "PATH": str(Path(sys.executable).parent)}
+    old = {name: [os.environ[name]] if name in os.environ else [] for name in paths}
+    return os.environ | {name: os.pathsep.join([path, *old[name]]) for name, path in paths.items()}
+
+
+def read_durations(path: Path) -> dict[Key, float]:
+    """Seconds by (rule, model, row) from a CSV; an empty model or row stands for any.
+
+    A file that does not exist is empty. Raises ValueError naming file, line and what is expected.
+    """
+    if not path.exists():
+        return {}
+    durations: dict[Key, float] = {}
+    with open(path, newline="", encoding="utf-8") as stream:
+        table = csv.DictReader(stream, strict=True)
+        if table.fieldnames != COLUMNS:
+            raise ValueError(
+                f"{path}: columns {table.fieldnames}, expected {COLUMNS}; correct the first line"
+            )
+        for row in table:
+            where = f"{path}, line {table.line_num}"
+            try:
+                seconds = float(row["seconds"])
+            except (TypeError, ValueError):
+                seconds = math.nan
+            if not (math.isfinite(seconds) and seconds >= 0):
+                raise ValueError(f"{where}: seconds is {row['seconds']!r}, expected a number from 0")
+            key = (row["rule"], row["model"], row["row"])
+            if key in durations:
+                raise ValueError(f"{where}: {', '.join(key)} is there before; remove one of the lines")
+            durations[key] = seconds
+    return durations
+
+
+class Estimator:
+    """Durations of jobs: the job's own, else those of its like, else the table's."""
+
+    def __init__(self, past: Iterable[Mapping[str, Any]], table: Mapping[Key, float]):
+        self.table = table
+        self.own: dict[str, float] = {}
+        like = defaultdict(list)
+        for job in past:
+            if job["seconds"] is not None:
+                self.own[identity(job)] = job["seconds"]
+                like[key_of(job)].append(job["seconds"])
+        self.like = {key: statistics.median(seconds) for key, seconds in like.items()}
+        self.from_table = 0
+
+    def seconds(self, job: Mapping[str, Any]) -> float | None:
+        """Expected seconds of ``job``, or None if nothing is known about it."""
+        rule, model, row = key = key_of(job)
+        own = self.own.get(identity(job), self.like.get(key))
+        if own is not None:
+            return own
+        for candidate in (key, (rule, model, ""), (rule, "", row), (rule, "", "")):
+            if candidate in self.table:
+                self.from_table += 1
+                return self.table[candidate]
+        return None
+
+
+def identity(job: Mapping[str, Any]) -> str:
+    return json.dumps([job["rule"], job["wildcards"]], sort_keys=True)
+
+
+def key_of(job: Mapping[str, Any]) -> Key:
+    return (job["rule"], job["wildcards"].get("model", ""), job["wildcards"].get("row", ""))
+
+
+def reason_in_words(reason: str, env: str | None) -> str:
+    """Why a job runs, in a few words, from Snakemake's sentence; the first cause, if there are more.
+
+    What Snakemake says: snakemake.jobs.Reason.__str__ (9.27.1).
+    """
+    causes = {
+        "Forced execution": "forced",
+        "Incomplete output files": "interrupted last time",
+        "Missing output files": "new",
+        "Software environment definition has changed": f"environment {shortened(env or '')} changed",
+        "Updated input files: ": "changed: ",
+        "Code has changed": "the rule's command changed",
+        "Params have changed": "settings changed",
+        "Set of input files has changed": "other input files",
+        "Input files updated by another job": "follows from the steps above",
+        "Rules with": "always runs",
+    }
+    parts = reason.split("; ")
+    for start, words in causes.items():
+        for part in parts:
+            if part.startswith(start):
+                return words + listed(part.removeprefix(start).split(", ")) if words.endswith(": ") else words
+    return reason
+
+
+def listed(paths: list[str], limit: int = 3) -> str:
+    """The first few of ``paths``, shortened, and how many more there are."""
+    more = f" and {len(paths) - limit} more" if len(paths) > limit else ""
+    return ", ".join(shortened(path) for path in paths[:limit]) + more
+
+
+def shortened(path: str) -> str:
+    """``path`` relative to the working directory, where it is inside it."""
+    here = f"{Path.cwd()}{os.sep}"
+    return path.removeprefix(here)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the two units that matter: 45 s, 12 min, 3 h 20 min."""
+    if seconds < 59.5:
+        return f"{max(1, round(seconds))} s" if seconds else "0 s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def estimate(seconds: list[float | None]) -> str:
+    """The sum of what is known, and how many jobs are not."""
+    known = [value for value in seconds if value is not None]
+    unknown = len(seconds) - len(known)
+    if not known:
+        return "unknown" if unknown else duration(0)
+    return duration(sum(known)) + (f" + {unknown} unknown" if unknown else "")
+
+
+def named(jobs: list[dict[str, Any]], wildcard: str) -> str:
+    """The values of a wildcard in a step's jobs: up to two by name, more by their number."""
+    values = values_of(jobs, wildcard)
+    return ", ".join(values) if len(values) <= 2 else f"{len(values)} {wildcard}s"
+
+
+def values_of(jobs: list[dict[str, Any]], wildcard: str) -> list[str]:
+    return sorted({job["wildcards"][wildcard] for job in jobs if wildcard in job["wildcards"]})
+
+
+def rendered(plan: Plan, table: Mapping[Key, float]) -> str:
+    """The plan as text for a terminal."""
+    if not plan.jobs:
+        return "\n".join(["Nothing to do: every result is up to date.", *plan.weights])
+    estimator = Estimator(plan.past, table)
+    envs = {identity(job): job["env"] for job in plan.past}
+    steps: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for job in plan.jobs:
+        steps[job["rule"]].append(job)
+    lines = [("step", "jobs", "models", "rows", "estimate", "why")]
+    everything: list[float | None] = []
+    for rule, jobs in steps.items():
+        seconds = [estimator.seconds(job) for job in jobs]
+        everything += seconds
+        why = Counter(reason_in_words(job["reason"], envs.get(identity(job))) for job in jobs)
+        causes = "; ".join(words if len(why) == 1 else f"{words} ({n})" for words, n in why.most_common())
+        cells = (named(jobs, "model"), named(jobs, "row"), estimate(seconds), causes)
+        lines.append((rule, str(len(jobs)), *cells))
+    lines.append(("total", str(len(plan.jobs)), "", "", estimate(everything), ""))
+    text = [aligned(lines)]
+    for wildcard in ("model", "row"):
+        values = values_of(plan.jobs, wildcard)
+        text += [f"{wildcard}s: {', '.join(values)}"] if len(values) > 2 else []
+    if plan.environments:
+        text.append(
+            f"environments to install first, not in the estimate: {listed(sorted(plan.environments), 99)}"
+        )
+    return "\n".join([*text, *plan.weights, *notes(everything, estimator.from_table)])
+
+
+def notes(seconds: list[float | None], from_table: int) -> list[str]:
+    """How far the estimate can be trusted."""
+    text = []
+    if any(value is not None for value in seconds):
+        text.append("The estimate adds up the jobs' durations; preparing in parallel takes less.")
+    if from_table:
+        text.append(
+            f"{from_table} of {len(seconds)} durations were measured on another machine, at full size."
+        )
+    if None in seconds:
+        text.append(f"{seconds.count(None)} job(s) of unknown duration are not in the total.")
+    return text
+
+
+def aligned(lines: list[tuple[str, ...]]) -> str:
+    """Lines of cells as columns; a column of figures is flush right, an empty column is left out."""
+    columns = [column for column in zip(*lines, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    right = {column[0] for column in columns} & {"jobs", "estimate"}
+    text = []
+    for cells in zip(*columns, strict=True):
+        padded = [
+            cell.rjust(width) if column[0] in right else cell.ljust(width)
+            for cell, width, column in zip(cells, widths, columns, strict=True)
+        ]
+        text.append("  ".join(padded).rstrip())
+    return "\n".join([text[0], "-" * max(map(len, text)), *text[1:-1], "-" * max(map(len, text)), text[-1]])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--durations", type=Path, default=DURATIONS, help="CSV of rule, model, row, seconds")
+    parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="arguments for Snakemake")
+    args = parser.parse_args()
+    try:
+        table = read_durations(args.durations)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    print(rendered(dry_run(args.arguments or ["results/report.md"]), table))
+
+
+if __name__ == "__main__":
+    main()

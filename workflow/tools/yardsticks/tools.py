@@ -1,0 +1,179 @@
+"""The pairs of docs/fidelity.md: each engine's own tool, and how to ask it for durations."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from arena import files
+from yardsticks import llama_bench
+
+HERE = Path(__file__).resolve().parent
+LLAMA_BENCH_REPETITIONS = 20
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all pairs have in common."""
+
+    results: Path
+    model: str
+    threads: int
+    seconds: float  # for which either side samples at least
+    environments: dict[str, Path]  # interpreter by name of environment
+    cache: Path
+
+    def of_model(self, name: str) -> Path:
+        return self.results / "models" / self.model / name
+
+    def export(self, pair: Pair) -> Path | None:
+        return self.results / "exports" / self.model / pair.export if pair.export else None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One engine measured by the arena and by ``tool``."""
+
+    row: str
+    tool: str
+    work: str
+    export: str | None  # below exports/{model}/
+    tasks: tuple[str, ...]
+    durations: tuple[str, str]  # (task, list of nanoseconds in its record)
+    theirs: Callable[[Setting, Path, Path | None], list[float]]  # (.., interpreter, export) -> nanoseconds
+    options: dict[str, Any] = field(default_factory=dict)  # beside the row's own: the same work
+
+
+def output_of(command: list[str | Path]) -> str:
+    """What a command prints; ends this program with what it said if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(
+            f"{command[0]} ended with status {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
+        )
+    return done.stdout
+
+
+def input_shapes(setting: Setting, task: str) -> dict[str, list[int]]:
+    """Shapes of a task's inputs by name, from the header of the safetensors file.
+
+    Read here, because the runner's environment has no safetensors. Format: 8 bytes, the header's length
+    (little-endian), then the header, JSON.
+    """
+    with open(setting.of_model("inputs.safetensors"), "rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    prefix = f"{task}."
+    return {
+        name.removeprefix(prefix): entry["shape"] for name, entry in header.items() if name.startswith(prefix)
+    }
+
+
+def with_llama_bench(setting: Setting, python: Path, gguf: Path) -> list[float]:
+    settings = {
+        "--model": gguf,
+        "--n-prompt": input_shapes(setting, "decode")["input_ids"][1],
+        "--n-gen": 0,
+        "--threads": setting.threads,
+        "--repetitions": LLAMA_BENCH_REPETITIONS,
+        "--flash-attn": 0,
+        "--n-gpu-layers": 0,
+        "--output": "json",
+    }
+    words = [str(word) for pair in settings.items() for word in pair]
+    (record,) = json.loads(output_of([llama_bench.build(python, setting.cache), *words]))
+    return record["samples_ns"]
+
+
+def with_benchmark_app(setting: Setting, python: Path, graph: Path) -> list[float]:
+    """The tool tells no single durations, only their median, in hundredths of a millisecond."""
+    shapes = input_shapes(setting, "inference").items()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {
+            "-m": graph,
+            "-shape": ",".join(f"{name}[{','.join(map(str, shape))}]" for name, shape in shapes),
+            "-hint": "none",
+            "-api": "sync",
+            "-nstreams": 1,
+            "-nthreads": setting.threads,
+            "-infer_precision": "f32",
+            "-t": max(1, round(setting.seconds)),
+            "-report_type": "no_counters",
+            "-report_folder": folder,
+        }
+        words = [str(word) for pair in settings.items() for word in pair]
+        output_of([python.with_name("benchmark_app"), *words, "-json_stats"])
+        report = files.read_json(Path(folder, "benchmark_report.json"))
+    return [float(report["execution_results"]["latency (ms)"]) * 1e6]
+
+
+def with_session_loop(setting: Setting, python: Path, graph: Path) -> list[float]:
+    return with_script(setting, python, "onnxruntime_loop.py", {"--graph": graph})
+
+
+def with_torch_timer(setting: Setting, python: Path, _: None) -> list[float]:
+    names = {"--weights": "model.safetensors", "--config": "config.json"}
+    paths = {option: setting.of_model(name) for option, name in names.items()}
+    return with_script(setting, python, "torch_timer.py", paths)
+
+
+def with_script(setting: Setting, python: Path, script: str, options: dict[str, Path]) -> list[float]:
+    """The durations that a script of yardsticks/ prints."""
+    common = {
+        "--inputs": setting.of_model("inputs.safetensors"),
+        "--threads": setting.threads,
+        "--seconds": setting.seconds,
+    }
+    words = [str(word) for pair in (options | common).items() for word in pair]
+    return json.loads(output_of([python, HERE / script, *words]))
+
+
+PREFILL = ("decode", "first_token_ns")
+FORWARD = ("inference", "samples_ns")
+PAIRS = {
+    pair.row: pair
+    for pair in (
+        Pair(
+            "llamacpp",
+            "llama-bench",
+            "prefill, logits of the last position",
+            "gguf/model-float32.gguf",
+            ("inference", "decode"),
+            PREFILL,
+            with_llama_bench,
+            {"cache": "F16"},  # llama-bench has no word for F32
+        ),
+        Pair(
+            "openvino",
+            "benchmark_app",
+            "forward pass",
+            "openvino/model-float32.xml",
+            ("inference",),
+            FORWARD,
+            with_benchmark_app,
+        ),
+        Pair(
+            "onnxruntime",
+            "loop around session.run",
+            "forward pass",
+            "onnx/model.onnx",
+            ("inference",),
+            FORWARD,
+            with_session_loop,
+        ),
+        Pair(
+            "pytorch-eager",
+            "torch.utils.benchmark",
+            "forward pass",
+            None,
+            ("inference",),
+            FORWARD,
+            with_torch_timer,
+        ),
+    )
+}

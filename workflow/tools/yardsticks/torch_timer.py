@@ -1,0 +1,50 @@
+"""Time a PyTorch module with ``torch.utils.benchmark.Timer``.
+
+Prints the durations in nanoseconds, a JSON list. Runs in the environment of the PyTorch rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+from torch.utils.benchmark import Timer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+from arena import files, tensors
+from frameworks.pytorch.models.loading import arguments, load
+
+STATEMENT = """
+with torch.inference_mode():
+    module(**inputs)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", required=True, help="model.safetensors")
+    parser.add_argument("--config", required=True, help="config.json")
+    parser.add_argument("--inputs", required=True, help="inputs.safetensors")
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--seconds", type=float, required=True, help="time for at least this long")
+    args = parser.parse_args()
+
+    config = files.read_json(args.config)
+    module = load(config["definition"], config, tensors.load(args.weights)).eval()
+    inputs = arguments(tensors.select(tensors.load(args.inputs), "inference."), torch.float32)
+    # The Timer itself sets the number of threads and runs the statement before it measures.
+    timer = Timer(
+        STATEMENT,
+        globals={"torch": torch, "module": module, "inputs": inputs},
+        num_threads=args.threads,
+    )
+    measured = timer.blocked_autorange(min_run_time=args.seconds)
+    print(json.dumps([seconds * 1e9 for seconds in measured.times]))
+
+
+if __name__ == "__main__":
+    main()
