@@ -68,6 +68,11 @@ def test_cold_start_is_from_the_process_to_its_first_output(tmp_path):
     assert known < record["cold_start_s"] < record["duration_s"]
 
 
+def test_what_only_the_arena_does_is_no_part_of_a_cold_start(tmp_path):
+    record, _ = measured(tmp_path, OPTIONS | {"own_s": 1000})
+    assert -1000 < record["cold_start_s"] < record["duration_s"] - 1000
+
+
 @needs_namespaces
 def test_a_process_is_cut_off_and_a_clean_one_tries_nothing(tmp_path):
     record, _ = measured(tmp_path)

@@ -1,7 +1,7 @@
 """A framework that generates by the clock, for the tests: its speed is known, and so are its tokens.
 
 Options: ``prefill_s`` and ``token_s`` seconds of sleep, ``tokens`` to be returned, ``reach``: an address to
-which it tries to connect while it loads, as some frameworks do to count their users.
+which it tries to connect while it loads, as some frameworks do to count their users, ``own_s``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from frameworks import base
 
 
 class Adapter(base.Adapter):
+    def __init__(self, job):
+        super().__init__(job)
+        self.own_s = job.options.get("own_s", self.own_s)
+
     def describe(self):
         return {"version": "1.0", "backend": "CPU", "device": "cpu", "threads": self.job.threads}
 

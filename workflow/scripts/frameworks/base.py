@@ -76,6 +76,9 @@ class Adapter(ABC):
     The module's import is timed as ``import_s``, so import the framework at its top.
     """
 
+    #: Seconds that the constructor spent on what a user's program would not do; no part of the cold start.
+    own_s: float = 0.0
+
     def __init__(self, job: Job):
         self.job = job
 

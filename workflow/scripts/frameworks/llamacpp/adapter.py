@@ -14,6 +14,7 @@ import llama_cpp
 import numpy as np
 
 from frameworks import base
+from frameworks.llamacpp import amx
 
 LIBRARY = llama_cpp.llama_cpp._lib  # also finds the functions of ggml, of which the bindings have none
 
@@ -24,6 +25,8 @@ LANES = {
     "float16": (llama_cpp.GGML_TYPE_F16, llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO),
     "int8": (llama_cpp.GGML_TYPE_F16, llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO),
 }
+#: Lanes whose weights ggml multiplies in AMX tiles, where it was built for them.
+QUANTIZED = ("int8",)
 #: Accelerator -> ggml's name of its backend.
 BACKENDS = {"cuda": b"CUDA", "rocm": b"ROCm", "metal": b"MTL", "vulkan": b"Vulkan", "xpu": b"SYCL"}
 #: What of llama.cpp's list of CPU features tells two machines' kernels apart.
@@ -46,20 +49,32 @@ class Adapter(base.Adapter):
         # A list without a device keeps a build for GPUs from using one in a CPU's row.
         self.devices = (ctypes.c_void_p * 2)(device, None)
         self.context: int | None = None
+        self.features = _system_features()
+        self.tiled = job.accelerator == "cpu" and job.lane in QUANTIZED and "AMX_INT8" in self.features
+        begin = time.monotonic()
+        self.no_tiles = amx.trial(job.threads) if self.tiled else None
+        self.own_s = time.monotonic() - begin
 
     def describe(self) -> dict[str, Any]:
-        has = dict(pair.split(" = ") for pair in _system_features())
-        features = " ".join(name for name in FEATURES if has.get(name) == "1")
         accelerator = self.job.accelerator
         return {
             "version": llama_cpp.__version__,
-            "backend": f"CPU, {features}" if accelerator == "cpu" else BACKENDS[accelerator].decode(),
+            "backend": self._kernels() if accelerator == "cpu" else BACKENDS[accelerator].decode(),
             "device": self.device,
             "threads": llama_cpp.llama_n_threads(self.context) if self.context else None,
         }
 
+    def _kernels(self) -> str:
+        """What tells this CPU's kernels from another's: the build's features, and if AMX tiles are used."""
+        text = "CPU, " + " ".join(name for name in FEATURES if name in self.features)
+        if self.no_tiles:
+            return f"{text}; AMX tiles not used: {self.no_tiles}"
+        return f"{text}; AMX tiles used" if self.tiled else text
+
     def load(self) -> None:
         parameters = llama_cpp.llama_model_default_params()
+        if self.no_tiles:
+            parameters.use_extra_bufts = False  # weights stay as in the file, for the kernels without tiles
         parameters.devices = ctypes.addressof(self.devices)
         parameters.n_gpu_layers = -1 if self.devices[0] else 0
         self.model = llama_cpp.llama_model_load_from_file(str(self.job.export).encode(), parameters)
@@ -168,7 +183,7 @@ def _text(function: Any, pointer: int) -> str:
     return function(ctypes.c_void_p(pointer)).decode()
 
 
-def _system_features() -> list[str]:
-    """``NAME = value`` for everything that llama.cpp says of its build: "CPU : AVX = 1 | OPENMP = 1 |"."""
+def _system_features() -> set[str]:
+    """Names of what llama.cpp says that its build has: of "CPU : AVX = 1 | OPENMP = 1 |" AVX and OPENMP."""
     entries = llama_cpp.llama_print_system_info().decode().replace(" : ", " | ").split("|")
-    return [entry.strip() for entry in entries if " = " in entry]
+    return {entry.split(" = ")[0].strip() for entry in entries if entry.strip().endswith(" = 1")}

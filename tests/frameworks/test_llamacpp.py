@@ -1,0 +1,152 @@
+"""llama.cpp's Q8_0 row on a processor with AMX: in tiles where they work, without them where they do not.
+
+The adapter runs on a stand-in for the binding, with trials that really end as they would; the last tests run
+on the real one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from checkout import CONDA_PREFIX
+from frameworks import base
+from frameworks.llamacpp import amx
+from runner import REPOSITORY, environ
+
+TILES = "CPU : AVX2 = 1 | AVX512 = 1 | AVX512_BF16 = 0 | AMX_INT8 = 1 | OPENMP = 1 | REPACK = 1 | "
+NO_TILES = TILES.replace("AMX_INT8 = 1", "AMX_INT8 = 0")
+DIES = "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
+
+
+@pytest.fixture
+def program(tmp_path):
+    """A function that writes a trial."""
+
+    def write(text: str) -> Path:
+        (tmp_path / "trial.py").write_text(text)
+        return tmp_path / "trial.py"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("print('works')", None),
+        (DIES, "a trial ended with SIGILL"),
+        ("print('wrong')", "a trial gave a wrong product"),
+        ("print('absent')", "ggml offers no AMX buffers"),
+        ("import sys; print('works' if sys.argv[1:] == ['--threads', '3'] else 'wrong')", None),
+    ],
+)
+def test_a_trial_is_judged_by_how_it_ends_and_what_it_says(program, text, why):
+    assert amx.trial(3, program(text)) == why
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("raise AttributeError('no ggml_init')", r"exited with 1 and said ''.*no ggml_init"),
+        ("print('fine')", r"exited with 0 and said 'fine', expected 0 and one of works, absent, wrong;"),
+    ],
+)
+def test_a_trial_that_fails_otherwise_is_an_error(program, text, message):
+    with pytest.raises(RuntimeError, match=f"(?s){message}"):
+        amx.trial(1, program(text))
+
+
+class Binding(SimpleNamespace):
+    """What the adapter asks of llama_cpp until a model is loaded; ``loaded`` keeps the parameters."""
+
+    def __init__(self, features: str):
+        super().__init__(
+            llama_cpp=SimpleNamespace(_lib=None),
+            __version__="0.3.36",
+            GGML_TYPE_F32=0,
+            GGML_TYPE_F16=1,
+            LLAMA_FLASH_ATTN_TYPE_DISABLED=0,
+            LLAMA_FLASH_ATTN_TYPE_AUTO=-1,
+            llama_batch=None,
+            llama_backend_init=lambda: None,
+            llama_print_system_info=features.encode,
+            llama_model_default_params=lambda: SimpleNamespace(use_extra_bufts=True),
+            llama_model_get_vocab=lambda model: model,
+            llama_vocab_n_tokens=lambda vocabulary: 8,
+        )
+        self.loaded: list[SimpleNamespace] = []
+
+    def llama_model_load_from_file(self, path: bytes, parameters: SimpleNamespace) -> int:
+        self.loaded.append(parameters)
+        return 1
+
+
+@pytest.fixture
+def loaded(monkeypatch, program, tmp_path):
+    """A function that loads a model: the adapter's backend, whether ggml had extra buffers, own_s."""
+
+    def load(features: str, lane: str, trial: str) -> tuple[str, bool, float]:
+        binding = Binding(features)
+        monkeypatch.setitem(sys.modules, "llama_cpp", binding)
+        monkeypatch.delitem(sys.modules, "frameworks.llamacpp.adapter", raising=False)
+        module = importlib.import_module("frameworks.llamacpp.adapter")
+        monkeypatch.delitem(sys.modules, "frameworks.llamacpp.adapter")
+        monkeypatch.setattr(amx, "trial", partial(amx.trial, program=program(trial)))
+        paths = dict.fromkeys(("weights", "config", "inputs", "cache", "export"), tmp_path)
+        job = base.Job(**paths, definition="llama", loss="", lane=lane, accelerator="cpu", threads=2)
+        adapter = module.Adapter(job)
+        backend = adapter.describe()["backend"]
+        adapter.load()
+        [parameters] = binding.loaded
+        return backend, parameters.use_extra_bufts, adapter.own_s
+
+    return load
+
+
+WITH = "CPU, AVX2 AVX512 AMX_INT8 OPENMP"
+
+
+def test_tiles_that_work_are_used(loaded):
+    slow = "import time; time.sleep(0.3); print('works')"
+    backend, extra_buffers, own_s = loaded(TILES, "int8", slow)
+    assert (backend, extra_buffers) == (f"{WITH}; AMX tiles used", True)
+    assert own_s >= 0.3  # the trial is no part of the row's cold start
+
+
+def test_tiles_that_end_the_process_are_not_used(loaded):
+    backend, extra_buffers, _ = loaded(TILES, "int8", DIES)
+    assert (backend, extra_buffers) == (f"{WITH}; AMX tiles not used: a trial ended with SIGILL", False)
+
+
+@pytest.mark.parametrize("lane", ["float32", "float16"])
+def test_lanes_that_need_no_tiles_are_not_tried(loaded, lane):
+    assert loaded(TILES, lane, DIES)[:2] == (WITH, True)
+
+
+def test_a_build_without_amx_is_not_tried(loaded):
+    assert loaded(NO_TILES, "int8", DIES)[:2] == ("CPU, AVX2 AVX512 OPENMP", True)
+
+
+def test_the_real_row_says_what_it_computed_in(miniature):
+    backends = {row["row"]: row["backend"] for row in miniature.checkout.table() if row["backend"]}
+    plain, quantized = backends["llamacpp"], backends["llamacpp-q8_0"]
+    assert "AMX tiles" not in plain
+    assert quantized.startswith(plain)
+    assert ("; AMX tiles " in quantized) == ("AMX_INT8" in plain)
+
+
+def test_the_real_ggml_multiplies_exactly_in_plain_memory(miniature):
+    """So the trial calls ggml rightly, and expects the right product, on processors without AMX too."""
+    wanted = (REPOSITORY / "envs/llamacpp.yaml").read_text()
+    [built] = (file for file in CONDA_PREFIX.glob("*.yaml") if file.read_text() == wanted)
+    python = built.with_suffix("") / "bin/python"
+    code = "from frameworks.llamacpp import amx; print(amx.correct(amx.Ggml(), None, 2))"
+    environment = environ(PYTHONPATH=str(REPOSITORY / "workflow/scripts"))
+    done = subprocess.run([python, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n", done.stderr
