@@ -1,6 +1,6 @@
 """How an iteration is timed: warm up until steady, then sample. Nothing is discarded.
 
-The Rust engines implement the same rules; docs/design.md describes them in words.
+The Rust engines implement the same rules; docs/protocol.md describes them in words.
 """
 
 from __future__ import annotations
