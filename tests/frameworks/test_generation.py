@@ -5,13 +5,13 @@ import math
 
 import numpy as np
 import pytest
-from test_collect import collected, refusal
-from test_report import own_csv, page, table_lines
-from test_validate import OK, ROUNDS, TOLERANCES, Cell
 
 import records
 from arena import files, tensors
 from arena.judging import distances, verdict
+from judged_cell import OK, ROUNDS, TOLERANCES, JudgedCell
+from platform_csv import collected, own_csv, refusal
+from report_text import page, table_lines
 from reporting import columns, serving, tables
 
 REFERENCE = np.array([5, 7, 7, 2, 9])
@@ -55,7 +55,7 @@ def test_a_tie_is_twice_the_noise_or_twice_the_floor():
 @pytest.fixture
 def cell(tmp_path):
     """A cell of three rounds that also generated; ``tokens`` spoils one."""
-    cell = Cell(tmp_path)
+    cell = JudgedCell(tmp_path)
     held = tensors.load(tmp_path / "reference.safetensors")
     tensors.save(
         tmp_path / "reference.safetensors", held | {"decode.tokens": REFERENCE, "decode.margins": MARGINS}

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-import pages
 from pages import mixed, published_row, write_rows
+from published_csv import PUBLISHED
 from reporting import findings, intake
 from reporting.columns import OWN_STATUSES, PUBLISHED_STATUSES
 
@@ -16,7 +16,7 @@ def rows(path):
 
 @pytest.fixture(scope="module")
 def published():
-    return findings.find([], intake.read(pages.PUBLISHED, PUBLISHED_STATUSES))
+    return findings.find([], intake.read(PUBLISHED, PUBLISHED_STATUSES))
 
 
 def one(found, kind, **where):

@@ -9,10 +9,12 @@ import pytest
 
 import pages
 from pages import Outline, mixed, published_row, render, write_rows
+from published_csv import PUBLISHED
 from reporting import tables
 from reporting.columns import PUBLISHED_STATUSES
+from runner import REPOSITORY
 
-SCHEMA = json.loads((pages.ROOT / "workflow/schemas/report.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((REPOSITORY / "workflow/schemas/report.schema.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def made(tmp_path_factory):
         published_row(),
         published_row(framework="Burn", status="different", loss="9.99"),
     )
-    return render(directory, mixed(directory), [other, *pages.PUBLISHED])
+    return render(directory, mixed(directory), [other, *PUBLISHED])
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,7 @@ def test_json_says_the_same_and_keeps_to_its_schema(made):
     jsonschema.Draft202012Validator(SCHEMA).validate(told)
     own = [row for row in told["rows"] if row["own"]]
     assert [row["status"] for row in own] == ["pass", "pass", "close", "failed"]
-    published = tables.read(pages.PUBLISHED, PUBLISHED_STATUSES)
+    published = tables.read(PUBLISHED, PUBLISHED_STATUSES)
     assert len(told["rows"]) == 4 + 2 + len(published)
     assert told["badges"]["gate"]["message"] == "2 of 4 cells pass"
     assert told["changes"] is None

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 import pages
 from browser import opened, screenshot
+from published_csv import PUBLISHED
 from reporting import tables
 from reporting.columns import PUBLISHED_STATUSES
 
@@ -24,7 +25,7 @@ def made(tmp_path_factory):
         pages.published_row(framework="Burn", inference_ms="4000", backend="wgpu"),
         pages.published_row(framework="Zed", status="different", inference_ms="1"),
     )
-    return pages.render(directory, pages.mixed(directory, MODELS), [desk, *pages.PUBLISHED], MODELS)
+    return pages.render(directory, pages.mixed(directory, MODELS), [desk, *PUBLISHED], MODELS)
 
 
 def column(page, number, table=0):
@@ -178,9 +179,7 @@ def test_a_phone_scrolls_tables_and_not_the_page(chromium, made):
 def test_without_javascript_every_table_is_there(chromium, made):
     with opened(chromium, made, java_script_enabled=False) as page:
         expect(page.locator("table.cells")).to_have_count(2)
-        published = [
-            row for row in tables.read(pages.PUBLISHED, PUBLISHED_STATUSES) if row["model"] == MODELS[1]
-        ]
+        published = [row for row in tables.read(PUBLISHED, PUBLISHED_STATUSES) if row["model"] == MODELS[1]]
         expect(page.locator("table.cells tbody tr")).to_have_count(4 + 3 + 4 + len(published))
         expect(page.locator("form:visible, dialog:visible, #theme:visible")).to_have_count(0)
         expect(page.locator("details.evidence")).to_have_count(8)

@@ -7,6 +7,7 @@ import pytest
 
 import pages
 from pages import published_row, write_rows
+from published_csv import PUBLISHED
 from reporting import intake, measures, views
 from reporting.columns import PUBLISHED_STATUSES
 
@@ -21,7 +22,7 @@ def read(path, *changes):
 def published():
     """Rows of all machines by (machine, model)."""
     groups = {}
-    for row in intake.read(pages.PUBLISHED, PUBLISHED_STATUSES):
+    for row in intake.read(PUBLISHED, PUBLISHED_STATUSES):
         groups.setdefault((row["platform"], row["model"]), []).append(row)
     return groups
 

@@ -3,9 +3,10 @@
 import csv
 
 import pytest
-from test_report import good, own_csv, page, table_lines
 
 import records
+from platform_csv import good, own_csv
+from report_text import page, table_lines
 from reporting import columns, origins
 
 HUB = "hub HuggingFaceTB/SmolLM2-135M@93efa2f"

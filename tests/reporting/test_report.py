@@ -1,54 +1,17 @@
 """The rendered page, from CSVs of this run and published ones."""
 
 import csv
-import json
 import re
-import sys
-from pathlib import Path
 
 import jinja2
 import pytest
-from test_report_parts import ELEVEN, LINE, PUBLISHED, write_csv
 
 import records
 import render_report
+from platform_csv import good, own_csv
+from published_csv import ELEVEN, LINE, PUBLISHED, write_csv
+from report_text import TEMPLATE, page, table_lines
 from reporting import columns, tables
-from reporting import rounds as rounds_module
-from reporting import rows as rows_module
-
-ROOT = Path(__file__).parents[2]
-TEMPLATE = ROOT / "report" / "report.md.j2"
-
-
-def own_csv(directory, rounds, verdicts, names=("eager", "compiled"), models=("Tiny",), **options):
-    """A platform CSV of this run, through the collector's own functions."""
-    found = records.write(directory, rounds, verdicts)
-    cells = rounds_module.cells(found[0], found[1], "local", list(models), list(names))
-    weights = dict.fromkeys(models, "seeded (seed 7)")
-    rows = rows_module.rows(cells, "This machine", "eager", weights, **options)
-    path = directory / "local.csv"
-    with open(path, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, columns.NAMES)
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
-
-
-def page(directory, own, published=(), caption=None, notes=()):
-    """The report's text, through the script's main."""
-    captions = {
-        "Tiny": {"title": "Tiny model", "url": "https://example.org/tiny", "caveats": []} | (caption or {})
-    }
-    command = ["render", "--platforms", own, "--template", TEMPLATE, "--captions", json.dumps(captions)]
-    command += ["--out", directory / "report.md", "--published", *published, "--notes", *notes]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", list(map(str, command)))
-        render_report.main()
-    return (directory / "report.md").read_text(encoding="utf-8")
-
-
-def good(row, milliseconds=40.0, **changes):
-    return [records.round_record(row, number, milliseconds=milliseconds, **changes) for number in (1, 2, 3)]
 
 
 @pytest.fixture
@@ -67,13 +30,6 @@ def mixed(tmp_path):
         records.verdict_record("jax", None),
     ]
     return own_csv(tmp_path, rounds, verdicts, ("eager", "compiled", "onnx", "jax"))
-
-
-def table_lines(text, heading, before="\n#"):
-    """Cells of the lines of the first table under a heading."""
-    section = text.split(heading, 1)[1].split(before, 1)[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
 
 
 def test_main_table_shows_this_run_then_the_published_machines(tmp_path, mixed):

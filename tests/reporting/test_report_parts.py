@@ -2,25 +2,12 @@
 
 import csv
 import re
-from pathlib import Path
 
 import pytest
 
+from published_csv import ELEVEN, LINE, ORIGINAL, write_csv
 from reporting import columns, comparison, tables
 from reporting import markdown as md
-
-ROOT = Path(__file__).parents[2]
-PUBLISHED = sorted((ROOT / "report" / "published").glob("*.csv"))
-ORIGINAL = [path for path in PUBLISHED if not path.with_suffix(".json").exists()]  # the parent's tables
-ELEVEN = columns.NAMES[:11]
-HEADER = ",".join(ELEVEN)
-LINE = "Desk,Tiny,PyTorch,2.13.0,CPU,pass,1.50,40,4.0,120,6.01"
-
-
-def write_csv(path, *lines, header=HEADER):
-    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
-    return path
-
 
 # Reading
 

@@ -1,6 +1,5 @@
 """The platform CSV: from rounds and verdicts on disk to rows."""
 
-import csv
 import json
 import re
 import subprocess
@@ -10,61 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import collect_platform
 import records
+from platform_csv import arguments, collected, good, refusal
 from reporting import columns, statistics
 from reporting import rounds as rounds_module
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "workflow" / "scripts" / "collect_platform.py"
-
-
-def arguments(directory, rounds, verdicts, rows=("eager", "compiled"), models=("Tiny",), **options):
-    """Write these records; the script's arguments for them."""
-    files = dict(
-        zip(("rounds", "validations", "sources"), records.write(directory, rounds, verdicts), strict=True)
-    )
-    plain = {
-        "platform": "local",
-        "label": "auto",
-        "baseline": "eager",
-        "retry": "snakemake --cores all --directory 'my results'",
-        "out": directory / "local.csv",
-    } | options
-    command = ["--models", *models, "--rows", *rows]
-    for name, paths in files.items():
-        command += [f"--{name}", *paths]
-    for name, value in plain.items():
-        command += [f"--{name}", value]
-    return list(map(str, command))
-
-
-def collected(directory, rounds, verdicts, **options):
-    """The CSV's rows by model and row id, or by row id alone if there is one model; as text."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["collect", *arguments(directory, rounds, verdicts, **options)])
-        collect_platform.main()
-    with open(directory / "local.csv", encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == list(columns.NAMES)
-    if len({row["model"] for row in rows}) > 1:
-        return {(row["model"], row["row"]): row for row in rows}
-    return {row["row"]: row for row in rows}
-
-
-def refusal(directory, rounds, verdicts, **options):
-    """What the script says when it refuses; it must write nothing."""
-    with pytest.raises(SystemExit) as refused:
-        collected(directory, rounds, verdicts, **options)
-    assert not (directory / "local.csv").exists()
-    return str(refused.value)
-
-
-def good(row, milliseconds=40.0, rounds=3, **changes):
-    return [
-        records.round_record(row, number, milliseconds=milliseconds, **changes)
-        for number in range(1, rounds + 1)
-    ]
 
 
 BOTH = [records.verdict_record("eager"), records.verdict_record("compiled")]

@@ -4,18 +4,16 @@ import csv
 import json
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
-from test_report import good, own_csv
 
 import records
 import render_html
+from platform_csv import good, own_csv
 from reporting.columns import REQUIRED
+from runner import REPOSITORY
 
-ROOT = Path(__file__).parents[2]
-TEMPLATE = ROOT / "report" / "report.html.j2"
-PUBLISHED = sorted((ROOT / "report" / "published").glob("*.csv"))
+TEMPLATE = REPOSITORY / "report" / "report.html.j2"
 FIELDS = [column.name for column in REQUIRED]
 ROWS = ("eager", "compiled", "onnx", "jax")
 

@@ -6,13 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from test_report_parts import ORIGINAL
 
 import compare
-import pages
 from pages import mixed, published_row, write_rows
+from published_csv import ORIGINAL
 from reporting import changes, tables
 from reporting.columns import OWN_STATUSES, PUBLISHED_STATUSES, TASKS
+from runner import REPOSITORY
 
 
 def run(*arguments):
@@ -115,6 +115,6 @@ def test_machines_are_matched_by_name_where_there_are_several():
 )
 def test_what_cannot_be_read_exits_with_two(tmp_path, arguments, words):
     write_rows(tmp_path / "bad.csv", published_row(status="fine"))
-    script = pages.ROOT / "workflow/tools/compare.py"
+    script = REPOSITORY / "workflow/tools/compare.py"
     done = subprocess.run([sys.executable, script, *arguments], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2 and words in done.stderr and done.stdout == ""

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import save
-from test_checkpoint import published, write_bfloat16
 
 import miniatures
 from arena import files
 from checkout import END_TO_END, Checkout, copy, snapshot
+from checkpoint_files import published, write_bfloat16
 from hub_server import Hub, Repository
 from seed_weights import generate
 

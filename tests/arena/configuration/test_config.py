@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 import yaml
-from test_config_refusals import FRAMEWORK
 
 from arena.configuration import loader, validator
+from catalogues import FRAMEWORK
 from runner import REPOSITORY
 
 SCHEMA = loader.read_yaml(REPOSITORY / loader.SCHEMA)

@@ -4,17 +4,8 @@ import pytest
 import yaml
 
 from arena.configuration import loader
+from catalogues import FRAMEWORK
 from runner import REPOSITORY
-
-FRAMEWORK = """
-    name: X
-    url: https://x.org
-    license: MIT
-    env: base
-    adapter: pytorch
-    distribution: x
-    trains: false
-"""
 
 # name: (overlay, [(key path, all of these in its line), ...]); the number of lines must agree.
 BAD = {

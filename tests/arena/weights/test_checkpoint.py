@@ -1,13 +1,8 @@
-"""Checkpoints on disk: the architecture that they name, their tensors as float32, and what is refused.
-
-tests/checkpoints/ holds the config.json of the three checkpoints that the arena pins, byte for byte: their
-sha256 is the pinned one.
-"""
+"""Checkpoints on disk: the architecture that they name, their tensors as float32, and what is refused."""
 
 import importlib
 import json
 import math
-import struct
 
 import numpy as np
 import pytest
@@ -17,10 +12,9 @@ import convert_checkpoint
 import miniatures
 from arena import files, tensors
 from arena.weights import checkpoint, source
-from runner import REPOSITORY
+from checkpoint_files import FOLDER, published, write_bfloat16
 
 PINNED = ("SmolLM2-135M", "ResNet-50", "Whisper-tiny")
-PUBLISHED = REPOSITORY / "tests/support/checkpoints"
 # Size of the pinned model.safetensors as the hub lists it, the type of its tensors and its metadata.
 LISTED = {
     "SmolLM2-135M": (269_060_552, "BF16", {"format": "pt"}),
@@ -33,15 +27,11 @@ def reader(model):
     return importlib.import_module(f"models.checkpoint.{model['definition']}").architecture
 
 
-def published(name, **changes):
-    return files.read_json(PUBLISHED / f"{name}.json") | changes
-
-
 @pytest.mark.parametrize("name", PINNED)
 def test_the_architecture_of_the_published_config_is_the_seeded_one(name):
     model = miniatures.full(name)
     pins = {file["name"]: file["sha256"] for file in model["source"]["files"]}
-    assert files.sha256(PUBLISHED / f"{name}.json") == pins["config.json"]
+    assert files.sha256(FOLDER / f"{name}.json") == pins["config.json"]
     assert reader(model)(published(name)) == model["architecture"]
 
 
@@ -210,20 +200,6 @@ def halved(array):
     """Values that float16 and bfloat16 both hold exactly: 5 significant bits."""
     mantissa, exponent = np.frexp(array)
     return np.ldexp(np.round(mantissa * 32) / 32, np.maximum(exponent, -8)).astype(np.float32)
-
-
-def write_bfloat16(path, arrays):
-    """A safetensors file of bfloat16, which numpy does not have: the upper halves of float32."""
-    header, offset, data = {}, 0, []
-    for name, array in arrays.items():
-        raw = (np.ascontiguousarray(array).view(np.uint32) >> 16).astype("<u2").tobytes()
-        offsets = [offset, offset + len(raw)]
-        header[name] = {"dtype": "BF16", "shape": list(array.shape), "data_offsets": offsets}
-        offset += len(raw)
-        data.append(raw)
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(data))
 
 
 def test_names_are_mapped_and_left_out_as_configured(directory):
