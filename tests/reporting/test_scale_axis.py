@@ -116,7 +116,7 @@ def on_card(row, number, power=300.0, **changes):
 
 
 def cell_of(found, verdict="pass"):
-    return rounds.Cell(
+    return rounds.RecordedCell(
         "Tiny", found[0]["row"], found, ["round-1.json"], records.verdict_record("eager", verdict)
     )
 

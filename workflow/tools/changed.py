@@ -28,7 +28,7 @@ REPORTS = {"platform", "report", "page"}
 LISTED = 4  # packages named in a line
 
 Job = dict[str, Any]
-Cell = tuple[str | None, ...]
+Owner = tuple[str | None, ...]
 
 
 def causes(the_plan: plan.Plan) -> dict[str, list[Job]]:
@@ -56,11 +56,11 @@ def causes(the_plan: plan.Plan) -> dict[str, list[Job]]:
     return dict(found)
 
 
-def cell(job: Job) -> Cell:
+def cell(job: Job) -> Owner:
     return tuple(job["wildcards"].get(name) for name in ("platform", "model", "row"))
 
 
-def model(job: Job) -> Cell:
+def model(job: Job) -> Owner:
     return (job["wildcards"].get("model"),)
 
 

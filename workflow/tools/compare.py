@@ -17,8 +17,7 @@ from arena import files
 from reporting import changes, tables
 from reporting import markdown as md
 from reporting.changes import Change, Samples
-from reporting.columns import PUBLISHED_STATUSES
-from reporting.tables import Row
+from reporting.columns import PUBLISHED_STATUSES, Row
 
 TITLES = {
     changes.BROKE: "Broke",

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from reporting import statistics
+from reporting.columns import Row
 from reporting.comparison import RANKED
 from reporting.groups import BOOTSTRAP
 from reporting.measures import RATES, TIMES, Measure, recovered
-from reporting.tables import Row
 
 RECOVERED, UNKNOWN = "95 %, from the two intervals", "none"
 FASTER, SLOWER, SAME, UNSURE = "faster", "slower", "same", "unsure"

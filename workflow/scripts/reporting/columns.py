@@ -5,7 +5,10 @@ Run as a program, it prints the tables of docs/platform-csv.md.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+#: A line of the CSV: a column's name to its value (numbers as float, an empty field as None).
+Row = dict[str, Any]
 
 #: The tasks of the main table, and all that are timed.
 TASKS = ("inference", "latency", "training")

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reporting import markdown as md
-from reporting.columns import TASKS
-from reporting.tables import Row
+from reporting.columns import TASKS, Row
 
 RANKED = ("pass", "match")
 FIGURES: dict[str, Callable[[float], md.Markdown]] = {

@@ -8,9 +8,8 @@ from typing import Any
 
 from reporting import markdown as md
 from reporting import nodes
-from reporting.columns import TIMED
+from reporting.columns import TIMED, Row
 from reporting.comparison import framework, platforms
-from reporting.tables import Row
 
 STEAL = 0.02  # share of CPU time lost to other guests from which a platform's times are doubted
 MEASURED = ("pass", "close", "different")

@@ -6,9 +6,9 @@ import math
 from collections import defaultdict
 
 from reporting import machines, views
+from reporting.columns import Row
 from reporting.groups import BOOTSTRAP, Finding, Group, Ratio, cell, figure, of, times
 from reporting.measures import TIMES, Measure
-from reporting.tables import Row
 
 APART = 2.0  # ratio beyond which two sources disagree
 

@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 
 from reporting import comparison, machines, measures
 from reporting import markdown as md
-from reporting.columns import TASKS
+from reporting.columns import TASKS, Row
 from reporting.doubts import disagreements, gate
 from reporting.groups import (
     BOOTSTRAP,
@@ -31,7 +31,6 @@ from reporting.groups import (
     times,
 )
 from reporting.measures import Measure
-from reporting.tables import Row
 from reporting.trade_offs import compile_pays, reduced_precision, small_and_fast
 
 WILSON = "95 % Wilson"

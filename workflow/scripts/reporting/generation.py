@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from reporting import statistics
+from reporting.columns import Row
 from reporting.fields import six
-from reporting.rounds import Cell
+from reporting.rounds import RecordedCell
 
-Row = dict[str, Any]
 RECORDED = ("first_token_ns", "prompt_tokens", "new_tokens")
 
 
-def figures(cell: Cell, seed: int) -> Row:
+def figures(cell: RecordedCell, seed: int) -> Row:
     """The columns of the group "Generation", for a cell that generated in every round.
 
     Prefill: the prompt's tokens over the median time to the first new token. Decode: the other new tokens

@@ -5,18 +5,16 @@ from __future__ import annotations
 import statistics as plain
 from typing import Any
 
-from reporting.columns import TASKS
+from reporting.columns import TASKS, Row
 from reporting.fields import megabytes, six
 from reporting.outcome import culprit, task_status
 from reporting.peaks import peak
-from reporting.rounds import Cell
+from reporting.rounds import RecordedCell
 
 HARMLESS = {"idle", "clock set", "sync boost", "display clock"}  # reasons for a clock that are no throttling
 
-Row = dict[str, Any]
 
-
-def figures(cell: Cell) -> Row:
+def figures(cell: RecordedCell) -> Row:
     """Driver, clocks, power, device memory, device times and energy; empty for a cell without a GPU.
 
     Clocks, power and temperature are of the looks while the processes ran, start and compiling included.
@@ -48,7 +46,7 @@ def figures(cell: Cell) -> Row:
     return row | energy(cell)
 
 
-def device_ms(cell: Cell, task: str) -> float | None:
+def device_ms(cell: RecordedCell, task: str) -> float | None:
     """Median of the processes' medians by the device's own clock, in ms; None without such a clock."""
     if task_status(cell, task)[0] != "ok":
         return None
@@ -58,7 +56,7 @@ def device_ms(cell: Cell, task: str) -> float | None:
     return round(plain.median(plain.median(samples) for samples in rounds) / 1e6, 6)
 
 
-def energy(cell: Cell) -> Row:
+def energy(cell: RecordedCell) -> Row:
     """Joules an inference and mean power while it repeated, over all rounds that counted."""
     found = [record["tasks"].get("inference", {}).get("energy") for record in cell.rounds]
     found = [each for each in found if each]
@@ -73,6 +71,6 @@ def _extreme(looks: list[dict[str, Any]], name: str, index: int, combine: Any) -
     return combine(values) if values else None
 
 
-def _memory(cell: Cell, tasks: list[str]) -> float | None:
+def _memory(cell: RecordedCell, tasks: list[str]) -> float | None:
     held = [record["memory"].get(f"device_{task}_peak_bytes") for record in cell.rounds for task in tasks]
     return megabytes(max((bytes_ for bytes_ in held if bytes_ is not None), default=None))

@@ -8,9 +8,9 @@ from typing import Any
 
 from reporting import machines, views
 from reporting import markdown as md
+from reporting.columns import Row
 from reporting.comparison import RANKED
 from reporting.measures import Measure
-from reporting.tables import Row
 
 BOOTSTRAP, ROUNDING, NONE = "95 % bootstrap", "rounding of the figures", "none"
 

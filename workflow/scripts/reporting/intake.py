@@ -16,8 +16,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from reporting import tables
-from reporting.columns import BOOLEAN, NUMERIC, TASKS, TIMED
-from reporting.tables import Row
+from reporting.columns import BOOLEAN, NUMERIC, TASKS, TIMED, Row
 
 NAME_LIMIT = 200  # characters of a name: more is no name, and makes a table unreadable
 TEXT_LIMIT = 100_000  # of a log's tail, a list of packages or a column of the stranger's own

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from reporting.columns import Row
 from reporting.markdown import one_line
-from reporting.tables import Row
 
 Key = tuple[str | None, str, str]  # (who measured it, None for this run; platform_id; platform)
 

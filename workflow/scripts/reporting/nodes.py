@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from reporting.columns import Row
 from reporting.fields import flag
-from reporting.rounds import Cell
+from reporting.rounds import RecordedCell
 
 CLEAN, NOISY, INVALID = "clean", "noisy", "invalid"
 STEAL = 0.01  # share of CPU time that a hypervisor may take
@@ -16,10 +17,8 @@ HOT = (
     "power brake",
 )  # arena.measuring.nvml.REASONS
 
-Row = dict[str, Any]
 
-
-def figures(cell: Cell) -> Row:
+def figures(cell: RecordedCell) -> Row:
     """The columns about the node; none where no round ran on a cluster's."""
     met = [record for record in cell.rounds if record.get("node")]
     if not met:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reporting import markdown as md
-from reporting.tables import Row
+from reporting.columns import Row
 
 MARKS = ("◇", "◆", "○", "●")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from reporting.columns import TASKS
-from reporting.rounds import Cell
+from reporting.rounds import RecordedCell
 
 
-def status(cell: Cell) -> str:
+def status(cell: RecordedCell) -> str:
     """``failed`` or ``unsupported`` if any round is, else the gate's verdict."""
     found = {record["status"] for record in cell.rounds}
     for bad in ("failed", "unsupported"):
@@ -15,7 +15,7 @@ def status(cell: Cell) -> str:
     return cell.verdict["verdict"]
 
 
-def culprit(cell: Cell) -> int | None:
+def culprit(cell: RecordedCell) -> int | None:
     """Index of the round that explains a failed or unsupported cell, None if all are ok."""
     bad = [index for index, record in enumerate(cell.rounds) if record["status"] == status(cell)]
     # Later rounds of a cell whose first failed say only "skipped".
@@ -28,7 +28,7 @@ def reason_of(reason: dict[str, str] | None) -> dict[str, str]:
     return reason or {"code": "error", "detail": "no reason was recorded"}
 
 
-def task_status(cell: Cell, task: str) -> tuple[str | None, str | None]:
+def task_status(cell: RecordedCell, task: str) -> tuple[str | None, str | None]:
     """Status of one task over all rounds, and its reason: one bad round spoils it.
 
     (None, None) where the task was not asked for, or the cell's own status says it all.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from reporting import markdown as md
+from reporting.columns import Row
 from reporting.details import MEASURED, label, ratio
-from reporting.tables import Row
 
 STRICT = (None, "float32")  # published rows name no lane
 

@@ -23,7 +23,7 @@ VERDICT_KEYS = (*IDENTITY_KEYS, "verdict", "parts", "reasons", "noise")
 
 
 @dataclass(frozen=True)
-class Cell:
+class RecordedCell:
     """All that was recorded of one (model, row): its rounds in order, and the gate's verdict."""
 
     model: str
@@ -35,7 +35,7 @@ class Cell:
 
 def cells(
     rounds: Iterable[Path], validations: Iterable[Path], platform: str, models: list[str], rows: list[str]
-) -> list[Cell]:
+) -> list[RecordedCell]:
     """Every cell of ``models`` x ``rows``, in that order.
 
     Raises ValueError naming the file or the cell if a file is of another platform or schema, a cell
@@ -107,7 +107,7 @@ def _check(path: Path, key: str, value: Any, allowed: tuple) -> None:
         raise ValueError(f"{path}: {key} is {value!r}; expected {' or '.join(map(repr, allowed))}")
 
 
-def _cell(model: str, row: str, found: dict[int, tuple[Path, dict]], verdict: dict[str, Any]) -> Cell:
+def _cell(model: str, row: str, found: dict[int, tuple[Path, dict]], verdict: dict[str, Any]) -> RecordedCell:
     numbers = sorted(found)
     if numbers != list(range(1, len(numbers) + 1)):
         raise ValueError(f"{model} / {row}: rounds {numbers}; expected 1 to {max(numbers)} without a gap")
@@ -115,4 +115,4 @@ def _cell(model: str, row: str, found: dict[int, tuple[Path, dict]], verdict: di
     measured = all(record["status"] == "ok" for record in records)
     if measured and verdict["verdict"] is None:
         raise ValueError(f"{model} / {row}: every round is ok, yet its verdict is null; validate again")
-    return Cell(model, row, records, [found[number][0] for number in numbers], verdict)
+    return RecordedCell(model, row, records, [found[number][0] for number in numbers], verdict)

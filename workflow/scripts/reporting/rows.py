@@ -9,20 +9,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from reporting import generation, gpu, nodes
-from reporting.columns import TASKS, TIMED
+from reporting.columns import TASKS, TIMED, Row
 from reporting.fields import flag, megabytes, six
 from reporting.outcome import culprit, reason_of, status
-from reporting.rounds import Cell
+from reporting.rounds import RecordedCell
 from reporting.timing import add_ratios, timings
 
 MEASURED_BY = "arena"
 LOG_LINES = 20
 
-Row = dict[str, Any]
-
 
 def rows(
-    cells: list[Cell],
+    cells: list[RecordedCell],
     label: str,
     baseline: str,
     weights: dict[str, str],
@@ -59,7 +57,7 @@ def rows(
     return result
 
 
-def automatic_label(cells: list[Cell]) -> str:
+def automatic_label(cells: list[RecordedCell]) -> str:
     """The machine's name in the report, from its own rounds."""
     records = [record for cell in cells for record in cell.rounds]
     for record in records:
@@ -68,7 +66,7 @@ def automatic_label(cells: list[Cell]) -> str:
     return records[0]["machine"]["cpu"]
 
 
-def identity(cell: Cell) -> Row:
+def identity(cell: RecordedCell) -> Row:
     """Who this cell is and how it ended."""
     first, index = cell.rounds[0], culprit(cell)
     reason = {"code": None, "detail": None} if index is None else reason_of(cell.rounds[index]["reason"])
@@ -94,12 +92,12 @@ def identity(cell: Cell) -> Row:
     }
 
 
-def _first(cell: Cell, key: str) -> Any:
+def _first(cell: RecordedCell, key: str) -> Any:
     """The first round's value that is not null."""
     return next((record[key] for record in cell.rounds if record.get(key) is not None), None)
 
 
-def verdict_figures(cell: Cell) -> Row:
+def verdict_figures(cell: RecordedCell) -> Row:
     """The gate's figures, six significant digits."""
     parts, noise = cell.verdict["parts"], cell.verdict["noise"]
     inference, latency, training = (parts.get(task) or {} for task in TASKS)
@@ -115,7 +113,7 @@ def verdict_figures(cell: Cell) -> Row:
     return rounded | {"worst_tensor": training.get("worst_tensor")}
 
 
-def costs(cell: Cell) -> Row:
+def costs(cell: RecordedCell) -> Row:
     """Compile, import and load times, memory, disk. Nothing of a cell that did not end well."""
     if culprit(cell) is not None:
         return {}
@@ -143,7 +141,7 @@ def _peak_mb(record: dict[str, Any], task: str) -> float | None:
     return None if peak is None or before is None else megabytes(max(0, peak - before))
 
 
-def machine(cell: Cell) -> Row:
+def machine(cell: RecordedCell) -> Row:
     """Where the cell ran, and what disturbed it."""
     first = cell.rounds[0]
     facts, threads = first["machine"], first["threads"]
@@ -172,7 +170,7 @@ def machine(cell: Cell) -> Row:
     }
 
 
-def failure(cell: Cell, command: str) -> Row:
+def failure(cell: RecordedCell, command: str) -> Row:
     """The log's tail and the command to try again, for a cell or a task that failed."""
     failed = [
         index

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from reporting import markdown as md
+from reporting.columns import Row
 from reporting.details import label
 from reporting.machines import Key, key, labels
-from reporting.tables import Row
 
 FACTORS = {"inference": 1, "training": 3}  # of the forward pass's operations: models/flops.py says why
 SHOWN = ("pass", "close")

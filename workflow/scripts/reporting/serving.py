@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from reporting import markdown as md
+from reporting.columns import Row
 from reporting.comparison import platforms
 from reporting.details import MEASURED, label, marks, samples
-from reporting.tables import Row
 
 
 def generation(rows: list[Row]) -> list[dict[str, Any]]:

@@ -9,9 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from reporting.columns import BOOLEAN, NUMERIC, REQUIRED, SIGNED
-
-Row = dict[str, Any]
+from reporting.columns import BOOLEAN, NUMERIC, REQUIRED, SIGNED, Row
 
 NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 INFINITE = "∞"  # what the original printed for a loss that overflowed; no time can be that

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from reporting import statistics
+from reporting.columns import Row
 from reporting.fields import flag, six
 from reporting.outcome import task_status
-from reporting.rounds import Cell
+from reporting.rounds import RecordedCell
 
 RANKED = "pass"
 JUDGED_WELL = ("pass", "close")
 
-Row = dict[str, Any]
 
-
-def samples(cell: Cell, task: str) -> list[np.ndarray] | None:
+def samples(cell: RecordedCell, task: str) -> list[np.ndarray] | None:
     """The timed iterations of every round, in nanoseconds; None if the task is not ok throughout."""
     if task_status(cell, task)[0] != "ok":
         return None
     return [np.asarray(record["tasks"][task]["samples_ns"]) for record in cell.rounds]
 
 
-def timings(cell: Cell, task: str, seed: int) -> Row:
+def timings(cell: RecordedCell, task: str, seed: int) -> Row:
     """The figures of one task; only its status and reason where it has none."""
     state, reason = task_status(cell, task)
     row = {f"{task}_status": state, f"{task}_reason": reason}
@@ -58,7 +56,12 @@ def timings(cell: Cell, task: str, seed: int) -> Row:
 
 
 def add_ratios(
-    cells: list[Cell], rows: list[Row], task: str, baseline: str, float32_rows: Mapping[str, str], seed: int
+    cells: list[RecordedCell],
+    rows: list[Row],
+    task: str,
+    baseline: str,
+    float32_rows: Mapping[str, str],
+    seed: int,
 ) -> None:
     """Add in place the ratios to the baseline (any lane), to the framework's float32 row, and to the fastest
     passing row (same lane).

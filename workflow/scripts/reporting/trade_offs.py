@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from reporting import markdown as md
+from reporting.columns import Row
 from reporting.groups import BOOTSTRAP, Finding, Group, Ratio, baseline, cell, of, ratio, stored, times
-from reporting.tables import Row
 
 
 def compile_pays(groups: list[Group]) -> list[Finding]:

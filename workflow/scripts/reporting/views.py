@@ -21,9 +21,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from reporting import measures
+from reporting.columns import Row
 from reporting.comparison import RANKED
 from reporting.measures import TIMES, Measure
-from reporting.tables import Row
 
 BEST, PLAIN, STRUCK, CLOSE, FAILED, ABSENT = "best", "plain", "struck", "close", "failed", "absent"
 REFERENCE = "PyTorch"  # the source's ground truth

@@ -15,12 +15,11 @@ import jinja2
 from arena import files
 from reporting import changes, comparison, details, findings, measures, views
 from reporting import markdown as md
-from reporting.columns import REQUIRED
+from reporting.columns import REQUIRED, Row
 from reporting.groups import Finding
 from reporting.html import charts
 from reporting.html.lines import Tables
 from reporting.measures import Measure
-from reporting.tables import Row
 
 SCHEMA = 1
 KINDS = {

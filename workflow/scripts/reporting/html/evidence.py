@@ -11,8 +11,7 @@ import numpy as np
 
 from arena import files
 from reporting import markdown as md
-from reporting.columns import TIMED
-from reporting.tables import Row
+from reporting.columns import TIMED, Row
 
 MOST = 400  # samples of one process that are drawn; of more, every k-th is (all count in the figures)
 ENVIRONMENT = {

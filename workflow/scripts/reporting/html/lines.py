@@ -10,9 +10,9 @@ from typing import Any
 
 from reporting import comparison, measures, views
 from reporting import markdown as md
+from reporting.columns import Row
 from reporting.groups import Group, grouped
 from reporting.measures import Measure
-from reporting.tables import Row
 
 LETTERS = {
     views.BEST: "b",
