@@ -57,16 +57,16 @@ function showCharts(place, table) {
   place.dataset.drawn = asked;
   place.replaceChildren();
   const drawings = [];
-  for (const measure of data.measures.filter(({ column }) => column !== "compile_s" && table.keys.value[column])) {
-    const { log, rows } = bars(table, measure, lines);
+  for (const quantity of data.quantities.filter(({ column }) => column !== "compile_s" && table.keys.value[column])) {
+    const { log, rows } = bars(table, quantity, lines);
     if (!rows.length) continue;
     const figure = document.createElement("div");
     figure.innerHTML = "<h4></h4><div></div>";
-    figure.firstChild.textContent = measure.title;
+    figure.firstChild.textContent = quantity.title;
     place.append(figure);
     const words = rows.map((row) => `${row.framework} ${row.label}`).join(", ");
-    const unit = log ? `${measure.unit}, logarithmic` : measure.unit;
-    drawings.push(() => draw(figure.lastChild, log ? "log" : "linear", rows, rows.length, `${measure.title}: ${words}`, unit));
+    const unit = log ? `${quantity.unit}, logarithmic` : quantity.unit;
+    drawings.push(() => draw(figure.lastChild, log ? "log" : "linear", rows, rows.length, `${quantity.title}: ${words}`, unit));
   }
   if (!drawings.length) place.innerHTML = "<p>No times to draw.</p>";
   for (const drawing of drawings) drawing(); // now that all have their places, and so their widths

@@ -1,4 +1,4 @@
-"""The two views of published rows, and the measures that rank rows."""
+"""The two views of published rows, and the quantities that rank rows."""
 
 import math
 
@@ -8,10 +8,10 @@ import pytest
 import pages
 from pages import published_row, write_rows
 from published_csv import PUBLISHED
-from reporting import intake, measures, views
+from reporting import intake, quantities, views
 from reporting.columns import PUBLISHED_STATUSES
 
-TIMES = [measure.column for measure in measures.TIMES]
+TIMES = [quantity.column for quantity in quantities.TIMES]
 
 
 def read(path, *changes):
@@ -68,7 +68,7 @@ def test_each_difference_has_a_reason_that_fits(published):
             assert each.compatible != each.rigorous and each.why
             assert ("beyond rounding" in each.why) == (each.rigorous == "struck")
             assert ("too few digits" in each.why) == (each.rigorous == "close")
-    (xeon,) = [d for d in differences["Apple M3", "ResNet-50"] if d.measure.column == "compile_s"]
+    (xeon,) = [d for d in differences["Apple M3", "ResNet-50"] if d.quantity.column == "compile_s"]
     assert (xeon.row["framework"], xeon.compatible, xeon.rigorous) == ("Candle", "plain", "best")
     assert xeon.why.startswith("a printed 0.00 is not a time")
 
@@ -97,23 +97,23 @@ def test_rows_of_our_own_protocol_look_the_same_in_both(tmp_path):
 
 
 def test_rates_rank_upwards_with_ties_by_their_intervals():
-    rate = measures.RATES[1]
+    rate = quantities.RATES[1]
 
     def row(value, spread):
         ends = {f"{rate.column}_low": value - spread, f"{rate.column}_high": value + spread}
         return {"status": "pass", rate.column: value, **ends}
 
     rows = [row(100.0, 2.0), row(110.0, 2.0), row(109.0, 2.0), row(200.0, 1.0) | {"status": "different"}]
-    assert measures.best(rows, rate) == [rows[1], rows[2]]
-    point, low, high = measures.lead(rows[1], rows[0], rate)
+    assert quantities.best(rows, rate) == [rows[1], rows[2]]
+    point, low, high = quantities.lead(rows[1], rows[0], rate)
     assert point == pytest.approx(1.1) and 1.0 < low < 1.1 < high
-    assert measures.of(rows)[-1] is rate and len(measures.of([{}])) == 4
+    assert quantities.of(rows)[-1] is rate and len(quantities.of([{}])) == 4
 
 
 def test_recovered_interval_covers_as_a_bootstrap_of_both_sides_does():
     rng = np.random.default_rng(7)
     a, b = (np.exp(rng.normal(math.log(scale), 0.05, 4000)) for scale in (30.0, 20.0))
     ends = [np.quantile(side, (0.025, 0.5, 0.975)) for side in (a, b)]
-    low, high = measures.recovered(*ends)
+    low, high = quantities.recovered(*ends)
     expected = np.quantile(a / b, (0.025, 0.975))
     assert (low, high) == pytest.approx(tuple(expected), rel=0.02)

@@ -1,7 +1,7 @@
 """What changed between two tables of cells: each time with the interval of its ratio, each change of status.
 
 The interval of a ratio new / old is that of the bootstrap where the samples of both are given; from the CSVs
-alone it is made of the two figures' own intervals, by ``measures.recovered``.
+alone it is made of the two figures' own intervals, by ``quantities.recovered``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reporting import statistics
 from reporting.columns import Row
 from reporting.comparison import RANKED
 from reporting.groups import BOOTSTRAP
-from reporting.measures import RATES, TIMES, Measure, recovered
+from reporting.quantities import RATES, TIMES, Quantity, recovered
 
 RECOVERED, UNKNOWN = "95 %, from the two intervals", "none"
 FASTER, SLOWER, SAME, UNSURE = "faster", "slower", "same", "unsure"
@@ -37,7 +37,7 @@ class Change:
     model: str
     framework: str
     lane: str
-    column: str  # "status" or that of a measure
+    column: str  # "status" or that of a quantity
     kind: str
     old: Any
     new: Any
@@ -90,9 +90,9 @@ def compare(
         found += _statuses(before[key], row)
         both = samples[0].get(key, {}), samples[1].get(key, {})
         found += [
-            _measured(before[key], row, measure, threshold, both)
-            for measure in COMPARED
-            if all(side["status"] in GOOD and side.get(measure.column) for side in (before[key], row))
+            _measured(before[key], row, quantity, threshold, both)
+            for quantity in COMPARED
+            if all(side["status"] in GOOD and side.get(quantity.column) for side in (before[key], row))
         ]
     gone = (row for key, row in before.items() if key not in after)
     return found + [_change(row, "status", REMOVED, row["status"], None) for row in gone]
@@ -113,10 +113,10 @@ def _statuses(old: Row, new: Row) -> list[Change]:
     if not all(usable):
         return []
     found = []
-    for measure in COMPARED:
-        column = measure.column
+    for quantity in COMPARED:
+        column = quantity.column
         states = tuple(
-            "ok" if side.get(column) else side.get(f"{measure.task}_status") or "absent"
+            "ok" if side.get(column) else side.get(f"{quantity.task}_status") or "absent"
             for side in (old, new)
         )
         if (states[0] == "ok") != (states[1] == "ok"):
@@ -125,10 +125,10 @@ def _statuses(old: Row, new: Row) -> list[Change]:
 
 
 def _measured(
-    old: Row, new: Row, measure: Measure, threshold: float, samples: tuple[Mapping, Mapping]
+    old: Row, new: Row, quantity: Quantity, threshold: float, samples: tuple[Mapping, Mapping]
 ) -> Change:
-    column = measure.column
-    point, low, high, basis = _ratio(old, new, measure, samples)
+    column = quantity.column
+    point, low, high, basis = _ratio(old, new, quantity, samples)
     kind = UNSURE
     if low is not None and high is not None:
         beyond = max(point, 1 / point) >= threshold
@@ -137,16 +137,16 @@ def _measured(
 
 
 def _ratio(
-    old: Row, new: Row, measure: Measure, samples: tuple[Mapping, Mapping]
+    old: Row, new: Row, quantity: Quantity, samples: tuple[Mapping, Mapping]
 ) -> tuple[float, float | None, float | None, str]:
     """Time over time with the ends of its interval; of rates, the inverse of their ratio."""
-    if not measure.more and all(measure.task in side for side in samples):
-        exact = statistics.ratio(samples[1][measure.task], samples[0][measure.task])
+    if not quantity.more and all(quantity.task in side for side in samples):
+        exact = statistics.ratio(samples[1][quantity.task], samples[0][quantity.task])
         return exact.point, exact.low, exact.high, BOOTSTRAP
-    upper, lower = (old, new) if measure.more else (new, old)
-    names = (measure.ends[0], measure.column, measure.ends[1])
+    upper, lower = (old, new) if quantity.more else (new, old)
+    names = (quantity.ends[0], quantity.column, quantity.ends[1])
     ends = [[side.get(name) for name in names] for side in (upper, lower)]
-    point = upper[measure.column] / lower[measure.column]
+    point = upper[quantity.column] / lower[quantity.column]
     if not all(map(all, ends)):
         return point, None, None, UNKNOWN
     return (point, *recovered(*ends), RECOVERED)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from reporting import machines, views
 from reporting.columns import Row
 from reporting.groups import BOOTSTRAP, Finding, Group, Ratio, cell, figure, of, times
-from reporting.measures import TIMES, Measure
+from reporting.quantities import TIMES, Quantity
 
 APART = 2.0  # ratio beyond which two sources disagree
 
@@ -55,9 +55,9 @@ def disagreements(groups: list[Group]) -> list[Finding]:
                 or ours.lane not in ("", theirs.lane or "float32")
             ):
                 continue
-            for measure in TIMES[1:]:
-                for row in theirs.ranked(measure.column):
-                    found += _apart(theirs, row, ours, measure)
+            for quantity in TIMES[1:]:
+                for row in theirs.ranked(quantity.column):
+                    found += _apart(theirs, row, ours, quantity)
     return found
 
 
@@ -68,8 +68,8 @@ def _alike(ours: Group, theirs: Group) -> bool:
     return machines.kind(theirs.rows[0]["platform"]) in names
 
 
-def _apart(theirs: Group, row: Row, ours: Group, measure: Measure) -> list[Finding]:
-    column = measure.column
+def _apart(theirs: Group, row: Row, ours: Group, quantity: Quantity) -> list[Finding]:
+    column = quantity.column
     family = row["framework"].split()[0].lower()
     same = [each for each in ours.ranked(column) if each["framework"].split()[0].lower() == family]
     if not same:
@@ -78,23 +78,23 @@ def _apart(theirs: Group, row: Row, ours: Group, measure: Measure) -> list[Findi
     low, high = views.rounding(column, row[column])
     ends = Ratio(
         row[column] / near[column],
-        low / (near.get(measure.ends[1]) or near[column]),
-        high / (near.get(measure.ends[0]) or near[column]),
+        low / (near.get(quantity.ends[1]) or near[column]),
+        high / (near.get(quantity.ends[0]) or near[column]),
         BOOTSTRAP,
     )
     if not (ends.low > APART or ends.high < 1 / APART):
         return []
     far, way = (ends, "slow") if ends.point > 1 else (ends.inverse(), "fast")
     text = (
-        f"{theirs.where()}: {measure.task}: published {figure(row, measure)} is {times(far)} times as {way} "
-        f"as {figure(near, measure)} of this run on like hardware, {ours.platform}."
+        f"{theirs.where()}: {quantity.task}: published {figure(row, quantity)} is {times(far)} times as {way} "
+        f"as {figure(near, quantity)} of this run on like hardware, {ours.platform}."
     )
     return [
         of(
             theirs,
             "disagreement",
             text,
-            measure.task,
+            quantity.task,
             far,
             (cell(theirs, row, column), cell(ours, near, column)),
         )

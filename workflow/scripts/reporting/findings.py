@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 
-from reporting import comparison, machines, measures
+from reporting import comparison, machines, quantities
 from reporting import markdown as md
 from reporting.columns import TASKS, Row
 from reporting.doubts import disagreements, gate
@@ -30,7 +30,7 @@ from reporting.groups import (
     stored,
     times,
 )
-from reporting.measures import Measure
+from reporting.quantities import Quantity
 from reporting.trade_offs import compile_pays, reduced_precision, small_and_fast
 
 WILSON = "95 % Wilson"
@@ -49,28 +49,30 @@ def fastest(groups: list[Group]) -> list[Finding]:
     """The first of each machine, model, lane and column, and how far ahead of the next; ties as ties."""
     found = []
     for group in groups:
-        for measure in measures.of(group.rows):
-            ranked = group.ranked(measure.column, measure.more)
-            first = measures.best(ranked, measure)
-            if measure.column == "compile_s" or len(ranked) < 2 or not first:
+        for quantity in quantities.of(group.rows):
+            ranked = group.ranked(quantity.column, quantity.more)
+            first = quantities.best(ranked, quantity)
+            if quantity.column == "compile_s" or len(ranked) < 2 or not first:
                 continue
             rest = [row for row in ranked if all(row is not one for one in first)]
-            names = " and ".join(figure(row, measure) for row in first)
-            lead = _lead(first[0], rest[0], measure) if rest else None
+            names = " and ".join(figure(row, quantity) for row in first)
+            lead = _lead(first[0], rest[0], quantity) if rest else None
             ahead = (
-                f"{times(lead)} times as fast as the next, {figure(rest[0], measure)}" if lead else "all tied"
+                f"{times(lead)} times as fast as the next, {figure(rest[0], quantity)}"
+                if lead
+                else "all tied"
             )
-            text = f"{group.where()}: {measure.title.lower()}: "
+            text = f"{group.where()}: {quantity.title.lower()}: "
             text += f"{'tie of ' + names if len(first) > 1 else names + ' is first'}; {ahead}."
-            cells = tuple(cell(group, row, measure.column) for row in [*first, *rest[:1]])
-            found.append(of(group, "fastest", text, measure.task, lead, cells))
+            cells = tuple(cell(group, row, quantity.column) for row in [*first, *rest[:1]])
+            found.append(of(group, "fastest", text, quantity.task, lead, cells))
     return found
 
 
-def _lead(first: Row, following: Row, measure: Measure) -> Ratio:
-    point, low, high = measures.lead(first, following, measure)
+def _lead(first: Row, following: Row, quantity: Quantity) -> Ratio:
+    point, low, high = quantities.lead(first, following, quantity)
     if low is None or high is None:
-        return ratio(following, first, measure.column)
+        return ratio(following, first, quantity.column)
     return Ratio(point, low, high, BOOTSTRAP)
 
 

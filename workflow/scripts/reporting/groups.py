@@ -10,7 +10,7 @@ from reporting import machines, views
 from reporting import markdown as md
 from reporting.columns import Row
 from reporting.comparison import RANKED
-from reporting.measures import Measure
+from reporting.quantities import Quantity
 
 BOOTSTRAP, ROUNDING, NONE = "95 % bootstrap", "rounding of the figures", "none"
 
@@ -110,9 +110,9 @@ def times(value: Ratio) -> str:
     return f"{md.significant(value.point)} ({md.interval(value.low, value.high)})"
 
 
-def figure(row: Row, measure: Measure) -> str:
+def figure(row: Row, quantity: Quantity) -> str:
     """A framework with its figure in brackets."""
-    return f"{row['framework']} ({measure.form(row[measure.column])} {measure.unit})"
+    return f"{row['framework']} ({quantity.form(row[quantity.column])} {quantity.unit})"
 
 
 def baseline(rows: list[Row]) -> Row | None:

@@ -20,10 +20,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from reporting import measures
+from reporting import quantities
 from reporting.columns import Row
 from reporting.comparison import RANKED
-from reporting.measures import TIMES, Measure
+from reporting.quantities import TIMES, Quantity
 
 BEST, PLAIN, STRUCK, CLOSE, FAILED, ABSENT = "best", "plain", "struck", "close", "failed", "absent"
 REFERENCE = "PyTorch"  # the source's ground truth
@@ -34,14 +34,14 @@ LOSS_TOLERANCE = (
 COARSE = 0.01  # of the reference loss: a printed step beyond it cannot tell right from wrong
 ALLOWED = 0.05  # the source's tolerance
 
-Marks = dict[str, str]  # by column of a measure
+Marks = dict[str, str]  # by column of a quantity
 
 
 class Difference(NamedTuple):
     """A published cell that the two views show differently."""
 
     row: Row
-    measure: Measure
+    quantity: Quantity
     compatible: str
     rigorous: str
     why: str
@@ -81,7 +81,7 @@ def rigorous(rows: list[Row]) -> list[Marks]:
     if not legacy(rows):
         return _by_interval(rows)
     judged = [_judged(row, _doubt(row, rows)) for row in rows]
-    first = {measure.column: _first(judged, measure.column) for measure in TIMES}
+    first = {quantity.column: _first(judged, quantity.column) for quantity in TIMES}
     return [_marks(row, lambda column, row=row: any(row is one for one in first[column])) for row in judged]
 
 
@@ -92,35 +92,35 @@ def differences(rows: list[Row]) -> list[Difference]:
     found = []
     for row, old, new in zip(rows, compatible(rows), rigorous(rows), strict=True):
         doubt = _doubt(row, rows)[1]
-        for measure in TIMES:
-            marks = old[measure.column], new[measure.column]
+        for quantity in TIMES:
+            marks = old[quantity.column], new[quantity.column]
             if marks[0] != marks[1]:
-                found.append(Difference(row, measure, *marks, doubt or _why(row, rows, measure.column)))
+                found.append(Difference(row, quantity, *marks, doubt or _why(row, rows, quantity.column)))
     return found
 
 
 def _by_interval(rows: list[Row]) -> list[Marks]:
-    named = measures.of(rows)
-    best = {measure.column: measures.best(rows, measure) for measure in named}
+    named = quantities.of(rows)
+    best = {quantity.column: quantities.best(rows, quantity) for quantity in named}
     return [
         _marks(row, lambda column, row=row: any(row is one for one in best[column]), named) for row in rows
     ]
 
 
-def _marks(row: Row, is_best: Callable[[str], bool], named: Sequence[Measure] = TIMES) -> Marks:
-    return {measure.column: _mark(row, measure, is_best) for measure in named}
+def _marks(row: Row, is_best: Callable[[str], bool], named: Sequence[Quantity] = TIMES) -> Marks:
+    return {quantity.column: _mark(row, quantity, is_best) for quantity in named}
 
 
-def _mark(row: Row, measure: Measure, is_best: Callable[[str], bool]) -> str:
-    if row["status"] == "failed" or row.get(f"{measure.task}_status") == "failed":
+def _mark(row: Row, quantity: Quantity, is_best: Callable[[str], bool]) -> str:
+    if row["status"] == "failed" or row.get(f"{quantity.task}_status") == "failed":
         return FAILED
-    if row["status"] == "unsupported" or row.get(measure.column) is None:
+    if row["status"] == "unsupported" or row.get(quantity.column) is None:
         return ABSENT
     if row["status"] == "different":
         return STRUCK
     if row["status"] == "close":
         return CLOSE
-    return BEST if is_best(measure.column) else PLAIN
+    return BEST if is_best(quantity.column) else PLAIN
 
 
 def _reference(rows: list[Row]) -> Row | None:

@@ -16,7 +16,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from reporting.measures import Measure
+from reporting.quantities import Quantity
 
 BEST, PLAIN, OFF = "best", "ranked", "not ranked"
 INK, SOFT, LINE = "var(--ink, #1d1f1e)", "var(--soft, #6a6f6c)", "var(--line, #d9dcda)"
@@ -37,7 +37,7 @@ CONFIG = {
 
 
 def bars(data: alt.Data, log: bool, unit: str = "") -> alt.LayerChart:
-    """One measure as bars with 95 % intervals, the best on top.
+    """One quantity as bars with 95 % intervals, the best on top.
 
     Fields: ``framework``; ``order``, the rank; ``base``, where bars start; ``value`` with ``low`` and
     ``high`` (the value itself without an interval); ``state``, one of BEST, PLAIN and OFF; ``label``.
@@ -103,13 +103,13 @@ def bar_rows(frameworks: list[dict[str, Any]], more: bool) -> tuple[list[dict[st
     return [each | {"order": order, "base": base} for order, each in enumerate(ordered)], log
 
 
-def svg(title: str, measures: Mapping[Measure, list[dict[str, Any]]]) -> str:
-    """One figure with a panel of bars for each measure, two in a row; colours as CSS variables."""
+def svg(title: str, quantities: Mapping[Quantity, list[dict[str, Any]]]) -> str:
+    """One figure with a panel of bars for each quantity, two in a row; colours as CSS variables."""
     panels = []
-    for measure, frameworks in measures.items():
-        rows, log = bar_rows(frameworks, measure.more)
-        chart = bars(alt.Data(values=rows), log, measure.unit)
-        panels.append(chart.properties(width=240, height=alt.Step(26), title=measure.title))
+    for quantity, frameworks in quantities.items():
+        rows, log = bar_rows(frameworks, quantity.more)
+        chart = bars(alt.Data(values=rows), log, quantity.unit)
+        panels.append(chart.properties(width=240, height=alt.Step(26), title=quantity.title))
     figure = alt.concat(*panels, columns=2, spacing=90, title=title).configure(**CONFIG)
     return vl_convert.vegalite_to_svg(figure.to_dict(validate=True))
 

@@ -13,13 +13,13 @@ from typing import Any
 import jinja2
 
 from arena import files
-from reporting import changes, comparison, details, findings, measures, views
+from reporting import changes, comparison, details, findings, quantities, views
 from reporting import markdown as md
 from reporting.columns import REQUIRED, Row
 from reporting.groups import Finding
 from reporting.html import charts
 from reporting.html.lines import Tables
-from reporting.measures import Measure
+from reporting.quantities import Quantity
 
 SCHEMA = 1
 KINDS = {
@@ -52,7 +52,7 @@ def summary(
         "differences": [
             {name: each.row[name] for name in ("platform", "model", "framework")}
             | {
-                "column": each.measure.column,
+                "column": each.quantity.column,
                 "compatible": each.compatible,
                 "rigorous": each.rigorous,
                 "why": each.why,
@@ -134,13 +134,13 @@ def page(
     assets = template.parent / "html"
     scripts = [charts.runtime(), "\n".join((assets / name).read_text(encoding="utf-8") for name in ASSETS)]
     scripts = [text.replace("</script", r"<\/script").replace("<!--", r"<\!--") for text in scripts]
-    mine, named = [group for group in tables.groups if group.own], measures.of(own)
+    mine, named = [group for group in tables.groups if group.own], quantities.of(own)
     kinds = {kind: [each for each in found if each.kind == kind] for kind in KINDS}
     view = {
         "style": (assets / "style.css").read_text(encoding="utf-8"),
         "scripts": scripts,
         "hashes": [_hash(text) for text in scripts],
-        "measures": named,
+        "quantities": named,
         "tally": details.tally(own),
         "told": told,
         "rounds": sorted({int(row["rounds"]) for row in own}),
@@ -157,9 +157,9 @@ def page(
         "evidence": evidence[1],
     }
     data = {
-        "measures": [
+        "quantities": [
             {"column": each.column, "title": each.title, "unit": each.unit, "more": each.more}
-            for each in measures.of([*own, *published])
+            for each in quantities.of([*own, *published])
         ],
         "specifications": charts.specifications(),
         "samples": {block["name"]: block["samples"] for block in evidence[1]},
@@ -191,8 +191,8 @@ def _model(
         "url": caption.get("url"),
         "caveats": caption.get("caveats") or [],
         "weights": ", ".join(dict.fromkeys(row["weights"] for row in mine if row["weights"])),
-        "measures": tables.measures(name),
-        "winners": tables.winners(tables.of_model(name), tables.measures(name)),
+        "quantities": tables.quantities(name),
+        "winners": tables.winners(tables.of_model(name), tables.quantities(name)),
         "cells": tables.cells(name),
         "figure": figure,
     }
@@ -227,27 +227,27 @@ def _shown(value: Any) -> Any:
     return "" if value is None else str(value) if isinstance(value, md.Markdown) else value
 
 
-def figure_rows(rows: list[Row]) -> dict[Measure, list[dict[str, Any]]]:
-    """Data of a model's figure by measure: this run's rows of the first machine and lane."""
-    found: dict[Measure, list[dict[str, Any]]] = {}
+def figure_rows(rows: list[Row]) -> dict[Quantity, list[dict[str, Any]]]:
+    """Data of a model's figure by quantity: this run's rows of the first machine and lane."""
+    found: dict[Quantity, list[dict[str, Any]]] = {}
     for group in findings.grouped(rows, [])[:1]:
         for row, marks in zip(group.rows, views.compatible(group.rows), strict=True):
-            for measure in measures.of(group.rows)[1:]:
-                mark = marks[measure.column]
-                if mark not in (views.FAILED, views.ABSENT) and row[measure.column]:
-                    found.setdefault(measure, []).append(_bar(row, measure, mark))
+            for quantity in quantities.of(group.rows)[1:]:
+                mark = marks[quantity.column]
+                if mark not in (views.FAILED, views.ABSENT) and row[quantity.column]:
+                    found.setdefault(quantity, []).append(_bar(row, quantity, mark))
     return found
 
 
-def _bar(row: Row, measure: Measure, mark: str) -> dict[str, Any]:
+def _bar(row: Row, quantity: Quantity, mark: str) -> dict[str, Any]:
     note = {views.STRUCK: ", wrong", views.CLOSE: ", close"}.get(mark, "")
-    noisy = " ~" if row.get(f"{measure.task}_noisy") else ""
-    value = row[measure.column]
+    noisy = " ~" if row.get(f"{quantity.task}_noisy") else ""
+    value = row[quantity.column]
     return {
         "framework": md.one_line(row["framework"]),
         "value": value,
-        "low": row.get(measure.ends[0]) or value,
-        "high": row.get(measure.ends[1]) or value,
+        "low": row.get(quantity.ends[0]) or value,
+        "high": row.get(quantity.ends[1]) or value,
         "state": {views.BEST: charts.BEST, views.PLAIN: charts.PLAIN}.get(mark, charts.OFF),
-        "label": f"{measure.form(value)} {measure.unit}{noisy}{note}",
+        "label": f"{quantity.form(value)} {quantity.unit}{noisy}{note}",
     }

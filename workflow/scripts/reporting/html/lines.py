@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reporting import comparison, measures, views
+from reporting import comparison, quantities, views
 from reporting import markdown as md
 from reporting.columns import Row
 from reporting.groups import Group, grouped
-from reporting.measures import Measure
+from reporting.quantities import Quantity
 
 LETTERS = {
     views.BEST: "b",
@@ -50,14 +50,14 @@ class Tables:
     def of_model(self, model: str) -> list[Group]:
         return [group for group in self.groups if group.model == model]
 
-    def measures(self, model: str) -> list[Measure]:
+    def quantities(self, model: str) -> list[Quantity]:
         """The columns of a model's tables."""
-        return measures.of([row for group in self.of_model(model) for row in group.rows])
+        return quantities.of([row for group in self.of_model(model) for row in group.rows])
 
     def cells(self, model: str) -> dict[str, Any]:
         """The main table of a model: ``lines`` to print, ``keys`` for the browser."""
-        named = self.measures(model)
-        columns = [measure.column for measure in named]
+        named = self.quantities(model)
+        columns = [quantity.column for quantity in named]
         lines: list[dict[str, Any]] = []
         keys: dict[str, Any] = {name: [] for name in ("platform", "framework", "lane", "loss")}
         keys |= {name: {column: [] for column in columns} for name in ("value", "mark", "strict")}
@@ -74,7 +74,7 @@ class Tables:
             del keys["strict"]
         return {"lines": lines, "keys": keys}
 
-    def _line(self, group: Group, row: Row, named: list[Measure]) -> dict[str, Any]:
+    def _line(self, group: Group, row: Row, named: list[Quantity]) -> dict[str, Any]:
         compatible, rigorous = self.marks[id(row)]
         blank = row["status"] in ("failed", "unsupported")
         return {
@@ -88,28 +88,31 @@ class Tables:
             "evidence": self.evidence.get(id(row)),
             "figures": [
                 figure(
-                    row, measure, compatible.get(measure.column, views.ABSENT), rigorous.get(measure.column)
+                    row,
+                    quantity,
+                    compatible.get(quantity.column, views.ABSENT),
+                    rigorous.get(quantity.column),
                 )
-                for measure in named
+                for quantity in named
             ],
             "loss": "" if blank else comparison.loss(row | {"status": "pass"}),
         }
 
     def _add_keys(
-        self, keys: dict[str, Any], group: Group, row: Row, named: list[Measure], number: int
+        self, keys: dict[str, Any], group: Group, row: Row, named: list[Quantity], number: int
     ) -> None:
         compatible, rigorous = self.marks[id(row)]
         self._add_names(keys, group, row)
         keys["loss"].append(row["loss"] if row["loss"] is not None and row["loss"] < float("inf") else None)
-        for measure in named:
-            column = measure.column
+        for quantity in named:
+            column = quantity.column
             keys["value"][column].append(row.get(column))
             keys["mark"][column].append(LETTERS[compatible.get(column, views.ABSENT)])
             keys["strict"][column].append(LETTERS[rigorous.get(column, views.ABSENT)])
-            low, high = (row.get(end) for end in measure.ends)
+            low, high = (row.get(end) for end in quantity.ends)
             if low is not None and high is not None:
                 keys["ends"][column][number] = [low, high]
-            if row.get(f"{measure.task}_noisy"):
+            if row.get(f"{quantity.task}_noisy"):
                 keys["noisy"][column][number] = 1
 
     def _add_names(self, keys: dict[str, Any], group: Group, row: Row | None = None) -> None:
@@ -118,7 +121,7 @@ class Tables:
         if row is not None:
             keys["framework"].append(self.frameworks.number(md.one_line(row["framework"])))
 
-    def winners(self, groups: list[Group], named: list[Measure]) -> dict[str, Any]:
+    def winners(self, groups: list[Group], named: list[Quantity]) -> dict[str, Any]:
         """Who is first in each column, a line for each group and, where they differ, each view of it."""
         lines: list[dict[str, Any]] = []
         keys: dict[str, Any] = {"platform": [], "lane": [], "view": []}
@@ -126,7 +129,7 @@ class Tables:
             both = []
             for view in (0, 1):
                 marks = [self.marks[id(row)][view] for row in group.rows]
-                both.append([winner(group.rows, marks, measure) for measure in named])
+                both.append([winner(group.rows, marks, quantity) for quantity in named])
             shown = [("", both[0])] if both[0] == both[1] else list(zip(VIEWS, both, strict=True))
             for view, columns in shown:
                 names = {"platform": group.platform, "model": group.model, "lane": shown_lane(group)}
@@ -145,8 +148,8 @@ class Tables:
                         "platform": group.platform,
                         "model": group.model,
                         "framework": md.one_line(found.row["framework"]),
-                        "column": found.measure.heading,
-                        "figure": found.measure.form(found.row[found.measure.column]),
+                        "column": found.quantity.heading,
+                        "figure": found.quantity.form(found.row[found.quantity.column]),
                         "compatible": found.compatible,
                         "rigorous": found.rigorous,
                         "why": found.why,
@@ -161,15 +164,15 @@ def shown_lane(group: Group) -> str:
     return "" if group.lane in ("", "float32") else md.one_line(group.lane)
 
 
-def figure(row: Row, measure: Measure, mark: str, strict: str | None) -> dict[str, Any]:
+def figure(row: Row, quantity: Quantity, mark: str, strict: str | None) -> dict[str, Any]:
     """One figure: its text, its mark in both views, what to say of it."""
     blank = {views.FAILED: "✗", views.ABSENT: "—"}.get(mark)
-    low, high = (row.get(end) for end in measure.ends)
-    noisy = bool(row.get(f"{measure.task}_noisy")) and not blank
-    unsettled = row.get(f"{measure.task}_steady") is False and not blank
+    low, high = (row.get(end) for end in quantity.ends)
+    noisy = bool(row.get(f"{quantity.task}_noisy")) and not blank
+    unsettled = row.get(f"{quantity.task}_steady") is False and not blank
     notes = [SAY.get(mark, ""), "noisy" if noisy else "", "unsettled" if unsettled else ""]
     return {
-        "text": blank or measure.form(row[measure.column]),
+        "text": blank or quantity.form(row[quantity.column]),
         "mark": mark,
         "strict": strict if strict != mark else None,
         "noisy": noisy,
@@ -178,22 +181,22 @@ def figure(row: Row, measure: Measure, mark: str, strict: str | None) -> dict[st
     }
 
 
-def winner(rows: list[Row], marks: list[views.Marks], measure: Measure) -> dict[str, Any] | None:
+def winner(rows: list[Row], marks: list[views.Marks], quantity: Quantity) -> dict[str, Any] | None:
     """The first of one column, and how far ahead of the next; None where nobody is."""
     by_mark: dict[str, list[Row]] = {}
     for row, mark in zip(rows, marks, strict=True):
-        if row.get(measure.column):
-            by_mark.setdefault(mark[measure.column], []).append(row)
+        if row.get(quantity.column):
+            by_mark.setdefault(mark[quantity.column], []).append(row)
     first, rest = (
-        sorted(by_mark.get(mark, []), key=lambda row: row[measure.column], reverse=measure.more)
+        sorted(by_mark.get(mark, []), key=lambda row: row[quantity.column], reverse=quantity.more)
         for mark in (views.BEST, views.PLAIN)
     )
     if not first:
         return None
-    point, low, high = measures.lead(first[0], rest[0], measure) if rest else (None, None, None)
+    point, low, high = quantities.lead(first[0], rest[0], quantity) if rest else (None, None, None)
     return {
         "names": [md.one_line(row["framework"]) for row in first],
-        "figures": list(dict.fromkeys(measure.form(row[measure.column]) for row in first)),
+        "figures": list(dict.fromkeys(quantity.form(row[quantity.column]) for row in first)),
         "ahead": "" if point is None else md.significant(point),
         "interval": "" if low is None or high is None else md.interval(low, high),
     }

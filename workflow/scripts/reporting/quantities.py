@@ -13,7 +13,7 @@ from reporting.comparison import FIGURES, RANKED
 
 
 @dataclass(frozen=True)
-class Measure:
+class Quantity:
     """One column that ranks rows."""
 
     column: str
@@ -40,45 +40,45 @@ def _rate(value: float) -> str:
 
 
 TIMES = tuple(
-    Measure("compile_s", "Compile", "s", "compile", form)
+    Quantity("compile_s", "Compile", "s", "compile", form)
     if column == "compile_s"
-    else Measure(column, column.removesuffix("_ms").capitalize(), "ms", column.removesuffix("_ms"), form)
+    else Quantity(column, column.removesuffix("_ms").capitalize(), "ms", column.removesuffix("_ms"), form)
     for column, form in FIGURES.items()
 )
 RATES = (
-    Measure("prefill_tokens_per_s", "Prefill", "tokens/s", "decode", _rate, more=True),
-    Measure("decode_tokens_per_s", "Decode", "tokens/s", "decode", _rate, more=True),
+    Quantity("prefill_tokens_per_s", "Prefill", "tokens/s", "decode", _rate, more=True),
+    Quantity("decode_tokens_per_s", "Decode", "tokens/s", "decode", _rate, more=True),
 )
 
 
-def of(rows: list[Row]) -> list[Measure]:
-    """The measures of these rows: every time, and the rates that any of them has."""
+def of(rows: list[Row]) -> list[Quantity]:
+    """The quantities of these rows: every time, and the rates that any of them has."""
     return [*TIMES, *(rate for rate in RATES if any(row.get(rate.column) is not None for row in rows))]
 
 
-def best(rows: list[Row], measure: Measure) -> list[Row]:
+def best(rows: list[Row], quantity: Quantity) -> list[Row]:
     """The first of the ranked rows of one machine, model and lane, with those that cannot be told from it.
 
     Times as ``comparison.best``. Rates: every row whose interval of the ratio to the highest, recovered from
     the two intervals, includes 1; where a CSV has no intervals, every row with the highest rate.
     """
-    found = [row for row in rows if row["status"] in RANKED and row.get(measure.column)]
-    if not measure.more:
-        return comparison.best(found, measure.column)
-    found.sort(key=lambda row: row[measure.column], reverse=True)
-    return [row for row in found if row is found[0] or _tied(found[0], row, measure)]
+    found = [row for row in rows if row["status"] in RANKED and row.get(quantity.column)]
+    if not quantity.more:
+        return comparison.best(found, quantity.column)
+    found.sort(key=lambda row: row[quantity.column], reverse=True)
+    return [row for row in found if row is found[0] or _tied(found[0], row, quantity)]
 
 
-def _tied(first: Row, row: Row, measure: Measure) -> bool:
-    ends = [_three(each, measure) for each in (first, row)]
+def _tied(first: Row, row: Row, quantity: Quantity) -> bool:
+    ends = [_three(each, quantity) for each in (first, row)]
     if not all(map(all, ends)):
-        return row[measure.column] == first[measure.column]
+        return row[quantity.column] == first[quantity.column]
     return recovered(*ends)[0] <= 1.0
 
 
-def _three(row: Row, measure: Measure) -> tuple[float, float, float]:
-    low, high = measure.ends
-    return row.get(low), row[measure.column], row.get(high)
+def _three(row: Row, quantity: Quantity) -> tuple[float, float, float]:
+    low, high = quantity.ends
+    return row.get(low), row[quantity.column], row.get(high)
 
 
 def recovered(upper: Sequence[float], lower: Sequence[float]) -> tuple[float, float]:
@@ -94,16 +94,16 @@ def recovered(upper: Sequence[float], lower: Sequence[float]) -> tuple[float, fl
     return math.exp(middle - math.hypot(b - a, f - e)), math.exp(middle + math.hypot(c - b, e - d))
 
 
-def lead(first: Row, following: Row, measure: Measure) -> tuple[float, float | None, float | None]:
+def lead(first: Row, following: Row, quantity: Quantity) -> tuple[float, float | None, float | None]:
     """How many times as fast the first is as the one that follows: (ratio, low, high) of the 95 % interval.
 
     Ends are None where nothing is known of them: of what was measured once.
     """
-    points = [row[measure.column] for row in (first, following)]
-    point = points[0] / points[1] if measure.more else points[1] / points[0]
-    stored = [following.get(f"{measure.task}_to_best{end}") for end in ("", "_low", "_high")]
-    if not measure.more and None not in stored:
+    points = [row[quantity.column] for row in (first, following)]
+    point = points[0] / points[1] if quantity.more else points[1] / points[0]
+    stored = [following.get(f"{quantity.task}_to_best{end}") for end in ("", "_low", "_high")]
+    if not quantity.more and None not in stored:
         return stored[0], stored[1], stored[2]
-    pair = (first, following) if measure.more else (following, first)
-    ends = [_three(row, measure) for row in pair]
+    pair = (first, following) if quantity.more else (following, first)
+    ends = [_three(row, quantity) for row in pair]
     return (point, *(recovered(*ends) if all(map(all, ends)) else (None, None)))
