@@ -28,11 +28,12 @@ since: setup  ## this run's tables against those before it, from results/history
 test: lint .venv-tests/ready  ## lint, then all tests (ARGS='-k gate' to choose)
 	.venv-tests/bin/python -m pytest $(ARGS)
 
-lint: setup lint-engines  ## formatting and lints of the Snakefiles, of the Python code, and of Rust where it is
+lint: setup lint-engines  ## formatting, lints and types: Snakefiles, Python, and Rust where it is
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
 	ruff check workflow tests
 	ruff format --check workflow tests
+	mypy
 
 # Shares what it compiles with the tests. Without cargo there is nothing that could look at Rust.
 lint-engines:

@@ -19,7 +19,7 @@ class TensorNameError(KeyError):
         return str(self.args[0])
 
 
-def save(path: str | os.PathLike, tensors: Mapping[str, np.ndarray]) -> None:
+def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray]) -> None:
     """Write ``tensors`` to ``path`` (safetensors), atomically.
 
     Arrays of any strides are accepted; safetensors itself writes the raw buffer, which would
@@ -30,13 +30,13 @@ def save(path: str | os.PathLike, tensors: Mapping[str, np.ndarray]) -> None:
         save_file(whole, temporary)
 
 
-def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Read every tensor of ``path`` into host memory.
 
     Raises FileNotFoundError if it is absent, ValueError if it is not a whole safetensors file.
     """
     try:
-        return load_file(path)
+        return dict(load_file(path))
     except SafetensorError as error:
         raise ValueError(
             f"{path}: not a whole safetensors file ({error}); delete it and run again"

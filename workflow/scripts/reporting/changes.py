@@ -16,7 +16,7 @@ from reporting import statistics
 from reporting.columns import Row
 from reporting.comparison import RANKED
 from reporting.groups import BOOTSTRAP
-from reporting.quantities import RATES, TIMES, Quantity, recovered
+from reporting.quantities import RATES, TIMES, Quantity, ends, recovered
 
 RECOVERED, UNKNOWN = "95 %, from the two intervals", "none"
 FASTER, SLOWER, SAME, UNSURE = "faster", "slower", "same", "unsure"
@@ -26,7 +26,8 @@ GOOD = (*RANKED, "close")  # whose results can be used
 COMPARED = (*TIMES[1:], *RATES)  # compile times are measured once: one figure against one says nothing
 
 Key = tuple[str, ...]  # platform ("" if each side has one), model, row, lane
-Samples = Mapping[Key, Mapping[str, Sequence[np.ndarray]]]  # by cell and task: one vector of ns a process
+ByTask = Mapping[str, Sequence[np.ndarray]]  # one vector of ns a process
+Samples = Mapping[Key, ByTask]
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _statuses(old: Row, new: Row) -> list[Change]:
 
 
 def _measured(
-    old: Row, new: Row, quantity: Quantity, threshold: float, samples: tuple[Mapping, Mapping]
+    old: Row, new: Row, quantity: Quantity, threshold: float, samples: tuple[ByTask, ByTask]
 ) -> Change:
     column = quantity.column
     point, low, high, basis = _ratio(old, new, quantity, samples)
@@ -137,16 +138,15 @@ def _measured(
 
 
 def _ratio(
-    old: Row, new: Row, quantity: Quantity, samples: tuple[Mapping, Mapping]
+    old: Row, new: Row, quantity: Quantity, samples: tuple[ByTask, ByTask]
 ) -> tuple[float, float | None, float | None, str]:
     """Time over time with the ends of its interval; of rates, the inverse of their ratio."""
     if not quantity.more and all(quantity.task in side for side in samples):
         exact = statistics.ratio(samples[1][quantity.task], samples[0][quantity.task])
         return exact.point, exact.low, exact.high, BOOTSTRAP
     upper, lower = (old, new) if quantity.more else (new, old)
-    names = (quantity.ends[0], quantity.column, quantity.ends[1])
-    ends = [[side.get(name) for name in names] for side in (upper, lower)]
     point = upper[quantity.column] / lower[quantity.column]
-    if not all(map(all, ends)):
+    above, below = (ends(side, quantity) for side in (upper, lower))
+    if above is None or below is None:
         return point, None, None, UNKNOWN
-    return (point, *recovered(*ends), RECOVERED)
+    return (point, *recovered(above, below), RECOVERED)

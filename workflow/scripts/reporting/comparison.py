@@ -20,9 +20,9 @@ PROTOCOLS = {
 }
 
 
-def platforms(rows: list[Row]) -> dict[tuple, list[Row]]:
+def platforms(rows: list[Row]) -> dict[tuple[Any, ...], list[Row]]:
     """Rows by machine, in order of appearance."""
-    groups: dict[tuple, list[Row]] = {}
+    groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.get("platform_id"), row["platform"]), []).append(row)
     return groups
@@ -114,9 +114,9 @@ def source_of(row: Row) -> tuple[str | None, str | None]:
 
 def sources(
     published: list[Row], escape: Callable[[str], str] = md.escaped
-) -> dict[tuple, tuple[str, md.Markdown]]:
+) -> dict[tuple[Any, ...], tuple[str, md.Markdown]]:
     """Mark and note of each source of published rows, its name and date as ``escape`` writes them."""
-    notes: dict[tuple, tuple[str, md.Markdown]] = {}
+    notes: dict[tuple[Any, ...], tuple[str, md.Markdown]] = {}
     for row in published:
         if (key := source_of(row)) in notes:
             continue

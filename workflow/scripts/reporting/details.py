@@ -72,8 +72,10 @@ def ratio(row: Row, name: str) -> md.Markdown:
 
 def costs(rows: list[Row]) -> list[dict[str, Any]]:
     """Lines of the table of one-time costs and memory."""
-    names = ("compile_s", "compile_warm_s", "latency_compile_s", "training_compile_s", "import_s", "load_s")
-    names += ("cold_start_s", "restart_s")
+    names = (
+        *("compile_s", "compile_warm_s", "latency_compile_s", "training_compile_s"),
+        *("import_s", "load_s", "cold_start_s", "restart_s"),
+    )
     sizes = ("inference_peak_mb", "training_peak_mb", "footprint_mb")
     return [
         {"framework": label(row)}
@@ -177,7 +179,7 @@ def failures(rows: list[Row]) -> list[dict[str, Any]]:
 
 def unsupported(rows: list[Row]) -> list[dict[str, Any]]:
     """Cells and tasks that a framework cannot do; models with the same reason share a line."""
-    groups: dict[tuple, list[str]] = {}
+    groups: dict[tuple[Any, ...], list[str]] = {}
     for row in rows:
         found = [(task, row[f"{task}_reason"]) for task in TIMED if row[f"{task}_status"] == "unsupported"]
         if row["status"] == "unsupported":

@@ -15,7 +15,7 @@ APART = 2.0  # ratio beyond which two sources disagree
 
 def gate(groups: list[Group]) -> list[Finding]:
     """Which rows have wrong or doubtful results, or none, and why, as far as their source says."""
-    found: dict[tuple, list[tuple[Group, Row]]] = defaultdict(list)
+    found: dict[tuple[str, bool, str, str, str], list[tuple[Group, Row]]] = defaultdict(list)
     for group in groups:
         for row in group.rows:
             if row["status"] in ("different", "close", "failed"):

@@ -78,10 +78,12 @@ def _lead(first: Row, following: Row, quantity: Quantity) -> Ratio:
 
 def speedups(groups: list[Group]) -> list[Finding]:
     """How many times as fast as the baseline (PyTorch) each framework is: the range over the models."""
-    found: dict[tuple, list[tuple[Group, Row, Ratio]]] = defaultdict(list)
+    found: dict[tuple[str, str, bool, str, str, str], list[tuple[Group, Row, Ratio]]] = defaultdict(list)
     for group in groups:
         base = baseline(group.rows)
-        for task in TASKS if base else ():
+        if base is None:
+            continue
+        for task in TASKS:
             for row in group.ranked(f"{task}_ms"):
                 if row is base or not base.get(f"{task}_ms"):
                     continue
@@ -103,7 +105,7 @@ def _range(
 ) -> Finding:
     members = sorted(members, key=lambda member: member[2].point)
     least, most = members[0][2], members[-1][2]
-    span = md.significant(least.point)
+    span: str = md.significant(least.point)
     if len(members) > 1:
         span = f"{span}–{md.significant(most.point)}"  # noqa: RUF001
     each = ", ".join(f"{group.model} {times(speed)}" for group, _, speed in members)
@@ -136,7 +138,9 @@ def wins(groups: list[Group]) -> list[Finding]:
     tallies: dict[tuple[bool, str, str], list[tuple[Group, list[Row]]]] = defaultdict(list)
     for group in groups:
         who = machines.maker(group.platform)
-        for task in TASKS if who else ():
+        if not who:
+            continue
+        for task in TASKS:
             if len(ranked := group.ranked(f"{task}_ms")) > 1:
                 tallies[group.own, who, task].append((group, comparison.best(ranked, f"{task}_ms")))
     found = []

@@ -53,7 +53,7 @@ def device_ms(cell: RecordedCell, task: str) -> float | None:
     rounds = [record["tasks"][task].get("device_ns") for record in cell.rounds]
     if not all(rounds):
         return None
-    return round(plain.median(plain.median(samples) for samples in rounds) / 1e6, 6)
+    return round(float(plain.median(plain.median(samples) for samples in rounds)) / 1e6, 6)
 
 
 def energy(cell: RecordedCell) -> Row:

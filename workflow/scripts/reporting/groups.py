@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from reporting import machines, views
@@ -72,7 +72,7 @@ class Finding:
 
 def grouped(own: list[Row], published: list[Row]) -> list[Group]:
     """Rows by machine, model and lane, in their order."""
-    found: dict[tuple, list[Row]] = {}
+    found: dict[tuple[Any, ...], list[Row]] = {}
     for rows, mine in ((own, True), (published, False)):
         for row in rows:
             found.setdefault((machines.key(row, mine), row["model"], row.get("lane") or "", mine), []).append(
@@ -125,5 +125,7 @@ def of(
     group: Group, kind: str, text: str, task: str, value: Ratio | None, cells: tuple[dict[str, Any], ...]
 ) -> Finding:
     """A finding of one group, its figure a ratio."""
-    figure = () if value is None else (value.point, value.low, value.high, value.basis)
-    return Finding(kind, text, group.own, group.platform, group.model, task, *figure, cells=cells)
+    found = Finding(kind, text, group.own, group.platform, group.model, task, cells=cells)
+    if value is None:
+        return found
+    return replace(found, estimate=value.point, low=value.low, high=value.high, basis=value.basis)

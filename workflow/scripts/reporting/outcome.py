@@ -12,7 +12,7 @@ def status(cell: RecordedCell) -> str:
     for bad in ("failed", "unsupported"):
         if bad in found:
             return bad
-    return cell.verdict["verdict"]
+    return str(cell.verdict["verdict"])
 
 
 def culprit(cell: RecordedCell) -> int | None:
@@ -20,7 +20,7 @@ def culprit(cell: RecordedCell) -> int | None:
     bad = [index for index, record in enumerate(cell.rounds) if record["status"] == status(cell)]
     # Later rounds of a cell whose first failed say only "skipped".
     telling = [i for i in bad if (cell.rounds[i]["reason"] or {}).get("code") != "skipped"]
-    return (telling or bad or [None])[0]
+    return next(iter(telling or bad), None)
 
 
 def reason_of(reason: dict[str, str] | None) -> dict[str, str]:

@@ -16,4 +16,4 @@ PEAKS = {"NVIDIA H100 80GB HBM3": _SXM, "NVIDIA H100 PCIe": _PCIE, "NVIDIA H200"
 
 def peak(name: str | None, lane: str) -> float | None:
     """The peak of this GPU in this lane; None where it is not known here."""
-    return PEAKS.get(name, {}).get(lane)
+    return PEAKS.get(name or "", {}).get(lane)

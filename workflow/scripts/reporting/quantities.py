@@ -70,15 +70,16 @@ def best(rows: list[Row], quantity: Quantity) -> list[Row]:
 
 
 def _tied(first: Row, row: Row, quantity: Quantity) -> bool:
-    ends = [_three(each, quantity) for each in (first, row)]
-    if not all(map(all, ends)):
-        return row[quantity.column] == first[quantity.column]
-    return recovered(*ends)[0] <= 1.0
+    ours, theirs = (ends(each, quantity) for each in (first, row))
+    if ours is None or theirs is None:
+        return bool(row[quantity.column] == first[quantity.column])
+    return recovered(ours, theirs)[0] <= 1.0
 
 
-def _three(row: Row, quantity: Quantity) -> tuple[float, float, float]:
-    low, high = quantity.ends
-    return row.get(low), row[quantity.column], row.get(high)
+def ends(row: Row, quantity: Quantity) -> tuple[float, float, float] | None:
+    """(low, point, high) of a figure and its 95 % interval; None where one of them is absent or 0."""
+    low, point, high = (row.get(name) for name in (quantity.ends[0], quantity.column, quantity.ends[1]))
+    return (low, point, high) if low and point and high else None
 
 
 def recovered(upper: Sequence[float], lower: Sequence[float]) -> tuple[float, float]:
@@ -99,11 +100,12 @@ def lead(first: Row, following: Row, quantity: Quantity) -> tuple[float, float |
 
     Ends are None where nothing is known of them: of what was measured once.
     """
-    points = [row[quantity.column] for row in (first, following)]
-    point = points[0] / points[1] if quantity.more else points[1] / points[0]
-    stored = [following.get(f"{quantity.task}_to_best{end}") for end in ("", "_low", "_high")]
-    if not quantity.more and None not in stored:
-        return stored[0], stored[1], stored[2]
+    mine, next_ones = first[quantity.column], following[quantity.column]
+    point: float = mine / next_ones if quantity.more else next_ones / mine
+    stored = (following.get(f"{quantity.task}_to_best{end}") for end in ("", "_low", "_high"))
+    ratio, low, high = stored
+    if not quantity.more and ratio is not None and low is not None and high is not None:
+        return ratio, low, high
     pair = (first, following) if quantity.more else (following, first)
-    ends = [_three(row, quantity) for row in pair]
-    return (point, *(recovered(*ends) if all(map(all, ends)) else (None, None)))
+    upper, lower = (ends(row, quantity) for row in pair)
+    return (point, None, None) if upper is None or lower is None else (point, *recovered(upper, lower))

@@ -41,7 +41,7 @@ def cells(
     Raises ValueError naming the file or the cell if a file is of another platform or schema, a cell
     lacks a round or its verdict, there is one too many, or ``status`` and verdict contradict each other.
     """
-    by_cell: dict[tuple[str, str], dict[int, tuple[Path, dict]]] = {}
+    by_cell: dict[tuple[str, str], dict[int, tuple[Path, dict[str, Any]]]] = {}
     for path in rounds:
         record = _read(path, ROUND_KEYS, platform)
         _check(path, "status", record["status"], STATUSES)
@@ -102,12 +102,14 @@ def _read(path: Path, keys: tuple[str, ...], platform: str) -> dict[str, Any]:
     return record
 
 
-def _check(path: Path, key: str, value: Any, allowed: tuple) -> None:
+def _check(path: Path, key: str, value: Any, allowed: tuple[Any, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{path}: {key} is {value!r}; expected {' or '.join(map(repr, allowed))}")
 
 
-def _cell(model: str, row: str, found: dict[int, tuple[Path, dict]], verdict: dict[str, Any]) -> RecordedCell:
+def _cell(
+    model: str, row: str, found: dict[int, tuple[Path, dict[str, Any]]], verdict: dict[str, Any]
+) -> RecordedCell:
     numbers = sorted(found)
     if numbers != list(range(1, len(numbers) + 1)):
         raise ValueError(f"{model} / {row}: rounds {numbers}; expected 1 to {max(numbers)} without a gap")

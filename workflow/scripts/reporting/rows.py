@@ -42,9 +42,9 @@ def rows(
     labels = {cell.row: cell.rounds[0]["label"] for cell in cells}
     result = []
     for cell in cells:
-        row = {"platform": label, "weights": weights[cell.model]} | identity(cell)
+        row: Row = {"platform": label, "weights": weights[cell.model]} | identity(cell)
         row |= {"baseline": labels.get(baseline, baseline)}
-        row |= {"float32_row": labels.get(float32_rows.get(cell.row))}
+        row |= {"float32_row": labels.get(float32_rows.get(cell.row, ""))}
         row |= (work or {}).get(cell.model, {}) | gpu.figures(cell) | nodes.figures(cell)
         row |= verdict_figures(cell) | costs(cell) | machine(cell) | failure(cell, retry)
         for task in TIMED:
@@ -62,8 +62,8 @@ def automatic_label(cells: list[RecordedCell]) -> str:
     records = [record for cell in cells for record in cell.rounds]
     for record in records:
         if record["status"] == "ok" and record.get("accelerator", "cpu") != "cpu" and record.get("device"):
-            return record["device"]
-    return records[0]["machine"]["cpu"]
+            return str(record["device"])
+    return str(records[0]["machine"]["cpu"])
 
 
 def identity(cell: RecordedCell) -> Row:
@@ -147,7 +147,7 @@ def machine(cell: RecordedCell) -> Row:
     facts, threads = first["machine"], first["threads"]
     memory = facts.get("memory_bytes")
 
-    def disturbance(name: str) -> Callable[[dict], float | None]:
+    def disturbance(name: str) -> Callable[[dict[str, Any]], float | None]:
         return lambda record: ((record.get("conditions") or {}).get("disturbance") or {}).get(name)
 
     return {
@@ -188,7 +188,11 @@ def failure(cell: RecordedCell, command: str) -> Row:
     }
 
 
-def _over(records: list[dict], value: Callable[[dict], Any], combine: Callable[[list], Any]) -> Any:
+def _over(
+    records: list[dict[str, Any]],
+    value: Callable[[dict[str, Any]], Any],
+    combine: Callable[[list[Any]], Any],
+) -> Any:
     """``combine`` of the values that are not None; None if there is none."""
     found = [each for record in records if (each := value(record)) is not None]
     return combine(found) if found else None

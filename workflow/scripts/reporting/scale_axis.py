@@ -49,7 +49,7 @@ def table(own: list[Row], published: list[Row]) -> list[dict[str, Any]]:
     return [_line(names[where], row) for where, row in found]
 
 
-def _order(where: Key, row: Row) -> tuple:
+def _order(where: Key, row: Row) -> tuple[Any, ...]:
     family = row.get("scale_of") or row["model"]
     return (family, *map(str, where), row["forward_flops"], row["model"], row.get("lane") or "")
 

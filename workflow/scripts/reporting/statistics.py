@@ -27,6 +27,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -35,6 +36,7 @@ LEVEL = 0.95
 NOISY = 0.10  # interquartile range over median from which a cell is marked
 
 Rounds = Sequence[np.ndarray]
+Key = TypeVar("Key")  # what a caller knows a cell by
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def ratio(numerator: Rounds, denominator: Rounds, seed: int = 0) -> Ratio:
     return Ratio(_median_of_medians(numerator) / _median_of_medians(denominator), *_interval(resampled))
 
 
-def ratios_to_best(cells: Mapping[str, Rounds], seed: int = 0) -> dict[str, Ratio]:
+def ratios_to_best(cells: Mapping[Key, Rounds], seed: int = 0) -> dict[Key, Ratio]:
     """Ratio of every cell to the one with the smallest median, which itself gets exactly 1.
 
     Cells whose ratio is ``tied`` share the first place.
@@ -171,7 +173,8 @@ def _resampled_medians(ordered: np.ndarray, count: int, rng: np.random.Generator
     if n % 2:
         return value(lower)
     upper = 1.0 - (1.0 - lower) * rng.random(count) ** (1.0 / (n - k))
-    return (value(lower) + value(upper)) / 2
+    middle: np.ndarray = (value(lower) + value(upper)) / 2
+    return middle
 
 
 def _generator(rounds: list[np.ndarray], seed: int, stream: int) -> np.random.Generator:

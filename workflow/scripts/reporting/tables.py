@@ -24,7 +24,7 @@ def read(paths: Iterable[Path], statuses: tuple[str, ...]) -> list[Row]:
     in ``statuses``, a figure that is no finite number or negative, or a cell that occurs twice.
     """
     rows: list[Row] = []
-    seen: dict[tuple, str] = {}
+    seen: dict[tuple[Any, ...], str] = {}
     for path in paths:
         for line, row in _rows(path, statuses):
             place = f"{path}:{line}"

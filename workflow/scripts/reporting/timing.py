@@ -73,11 +73,11 @@ def add_ratios(
             if rows[base]["status"] not in JUDGED_WELL:
                 continue
             for index in mine:
-                ratio = functools.partial(statistics.ratio, timed[index], timed[base], seed)
+                against = functools.partial(statistics.ratio, timed[index], timed[base], seed)
                 if cells[base].row == baseline:
-                    _store(rows[index], f"{task}_ratio", ratio())
+                    _store(rows[index], f"{task}_ratio", against())
                 if cells[base].row == float32_rows.get(cells[index].row):
-                    _store(rows[index], f"{task}_float32_ratio", ratio())
+                    _store(rows[index], f"{task}_float32_ratio", against())
         ranked = [index for index in mine if rows[index]["status"] == RANKED]
         for lane in dict.fromkeys(rows[index]["lane"] for index in ranked):
             group = {index: timed[index] for index in ranked if rows[index]["lane"] == lane}

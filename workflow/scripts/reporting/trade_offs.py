@@ -18,7 +18,9 @@ def compile_pays(groups: list[Group]) -> list[Finding]:
     found = []
     for group in groups:
         base = baseline(group.rows) if group.own else None
-        for row in group.ranked("inference_ms") if base else ():
+        if base is None:
+            continue
+        for row in group.ranked("inference_ms"):
             extra = (row.get("compile_s") or 0.0) - (base.get("compile_s") or 0.0)
             share = stored(row, "inference_ratio")
             if row is base or share is None or extra <= 0:

@@ -17,7 +17,8 @@ process tells nothing of its own noise, so a first place here says "not slower t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from reporting import quantities
@@ -70,10 +71,11 @@ def compatible(rows: list[Row]) -> list[Marks]:
         )
         for each in TIMES
     }
-    return [
-        _marks(row, lambda column, row=row: row[column] > 0 and row[column] == smallest[column])
-        for row in rows
-    ]
+
+    def is_best(row: Row, column: str) -> bool:
+        return bool(row[column] > 0 and row[column] == smallest[column])
+
+    return [_marks(row, functools.partial(is_best, row)) for row in rows]
 
 
 def rigorous(rows: list[Row]) -> list[Marks]:
@@ -82,7 +84,7 @@ def rigorous(rows: list[Row]) -> list[Marks]:
         return _by_interval(rows)
     judged = [_judged(row, _doubt(row, rows)) for row in rows]
     first = {quantity.column: _first(judged, quantity.column) for quantity in TIMES}
-    return [_marks(row, lambda column, row=row: any(row is one for one in first[column])) for row in judged]
+    return [_marks(row, functools.partial(_is_among, first, row)) for row in judged]
 
 
 def differences(rows: list[Row]) -> list[Difference]:
@@ -102,9 +104,12 @@ def differences(rows: list[Row]) -> list[Difference]:
 def _by_interval(rows: list[Row]) -> list[Marks]:
     named = quantities.of(rows)
     best = {quantity.column: quantities.best(rows, quantity) for quantity in named}
-    return [
-        _marks(row, lambda column, row=row: any(row is one for one in best[column]), named) for row in rows
-    ]
+    return [_marks(row, functools.partial(_is_among, best, row), named) for row in rows]
+
+
+def _is_among(best: Mapping[str, Sequence[Row]], row: Row, column: str) -> bool:
+    """Whether the row itself, not an equal one, is among the best of a column."""
+    return any(row is one for one in best[column])
 
 
 def _marks(row: Row, is_best: Callable[[str], bool], named: Sequence[Quantity] = TIMES) -> Marks:

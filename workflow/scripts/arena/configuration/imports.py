@@ -49,7 +49,8 @@ def _imported(path: Path) -> set[str]:
 @cache
 def _files(name: str, root: Path) -> list[Path]:
     """The files of ``a.b.c`` below ``root``: packages' ``__init__`` and the module, as far as they exist."""
-    files, directory = [], root
+    files: list[Path] = []
+    directory = root
     for part in name.split("."):
         if (directory / f"{part}.py").is_file():
             return [*files, directory / f"{part}.py"]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 Path = tuple[str | int, ...]
+Schema = Mapping[str, Any]  # a JSON schema, or a part of one
 
 
 class Problem(NamedTuple):
@@ -43,18 +44,18 @@ def nearest(name: Any, known: Iterable[str]) -> str:
     return f" (did you mean {by_folded[match[0]]}?)" if match else ""
 
 
-def flat(schema: Any, root: Mapping) -> dict:
+def flat(schema: Any, root: Schema) -> dict[str, Any]:
     """``schema`` with its ``$ref`` into ``root`` replaced by what it refers to; siblings win."""
-    schema = dict(schema) if isinstance(schema, Mapping) else {}
-    if "$ref" in schema:
+    own: dict[str, Any] = dict(schema) if isinstance(schema, Mapping) else {}
+    if "$ref" in own:
         target: Any = root
-        for part in schema.pop("$ref").removeprefix("#/").split("/"):
+        for part in own.pop("$ref").removeprefix("#/").split("/"):
             target = target[part]
-        schema = {**flat(target, root), **schema}
-    return schema
+        own = {**flat(target, root), **own}
+    return own
 
 
-def allowed(schema: Mapping, root: Mapping) -> str:
+def allowed(schema: Schema, root: Schema) -> str:
     """What ``schema`` allows, in words."""
     schema = flat(schema, root)
     if "const" in schema:
@@ -68,7 +69,7 @@ def allowed(schema: Mapping, root: Mapping) -> str:
     return " or ".join(_allowed_type(kind, schema, root) for kind in types) or "anything"
 
 
-def _allowed_type(kind: str, schema: Mapping, root: Mapping) -> str:
+def _allowed_type(kind: str, schema: Schema, root: Schema) -> str:
     if kind in ("integer", "number"):
         bounds = [
             (schema.get("minimum"), "at least"),
@@ -90,7 +91,7 @@ def _allowed_type(kind: str, schema: Mapping, root: Mapping) -> str:
     return {"boolean": "`true` or `false`", "null": "`null`", "object": "a mapping"}[kind]
 
 
-def with_defaults(value: Any, schema: Any, root: Mapping) -> Any:
+def with_defaults(value: Any, schema: Any, root: Schema) -> Any:
     """A deep copy of ``value`` with every absent key filled from the schema's ``default``."""
     schema = flat(schema, root)
     if isinstance(value, list):
@@ -125,7 +126,7 @@ _Validator = validators.extend(
 )
 
 
-def problems(config: Mapping, schema: Mapping) -> list[Problem]:
+def problems(config: Mapping[Any, Any], schema: Schema) -> list[Problem]:
     """Everything that ``schema`` refuses in ``config``, each problem once, in the order of the keys."""
     unnamed = list(_unnamed(config, ()))
     found: dict[Problem, None] = dict.fromkeys(unnamed)
@@ -138,7 +139,7 @@ def problems(config: Mapping, schema: Mapping) -> list[Problem]:
 
 def _unnamed(value: Any, path: Path) -> Iterator[Problem]:
     """Keys that YAML does not read as text."""
-    children = value.items() if isinstance(value, Mapping) else ()
+    children: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, Mapping) else ()
     if isinstance(value, list):
         children = enumerate(value)
     for key, child in children:
@@ -156,8 +157,10 @@ def _named(value: Any) -> Any:
     return value
 
 
-def _in_words(error: ValidationError, root: Mapping) -> Iterator[Problem]:
-    path, value, schema = tuple(error.absolute_path), error.instance, error.schema
+def _in_words(error: ValidationError, root: Schema) -> Iterator[Problem]:
+    path = tuple(error.absolute_path)
+    value: Any = error.instance
+    schema: Any = error.schema
     choices = allowed(schema, root)
     if "propertyNames" in error.absolute_schema_path:
         yield Problem((*path, value), f"{shown(value)} is not allowed as a name; allowed: {choices}")
@@ -181,7 +184,7 @@ def _in_words(error: ValidationError, root: Mapping) -> Iterator[Problem]:
         yield Problem(path, f"{shown(value)} is not allowed; allowed: {choices}{_hint(value, schema)}")
 
 
-def _hint(value: Any, schema: Mapping) -> str:
+def _hint(value: Any, schema: Schema) -> str:
     """What a user probably meant by ``value``, if that can be guessed."""
     if not isinstance(value, str):
         return ""

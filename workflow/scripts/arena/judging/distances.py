@@ -180,22 +180,26 @@ def compare_gradients(
             differences[name] = math.sqrt(dd) / norms[name]
             # One square root of the product: exactly 1 for equal arrays.
             cosines[name] = max(-1.0, min(1.0, gr / math.sqrt(gg * rr))) if gg > 0.0 else 0.0
-    norm_tensor = max(norm_errors, key=norm_errors.__getitem__, default=None)
-    cosine_tensor = min(cosines, key=cosines.__getitem__, default=None)
-    worst_tensor = max(differences, key=differences.__getitem__, default=None)
+    norm_tensor, norm_error = max(norm_errors.items(), key=_figure, default=(None, None))
+    cosine_tensor, cosine = min(cosines.items(), key=_figure, default=(None, None))
+    worst_tensor, difference = max(differences.items(), key=_figure, default=(None, None))
     return {
         "finite": not nonfinite,
-        "gradient_norm_error": norm_errors.get(norm_tensor),
+        "gradient_norm_error": norm_error,
         "gradient_norm_tensor": norm_tensor,
-        "gradient_cosine": cosines.get(cosine_tensor),
+        "gradient_cosine": cosine,
         "gradient_cosine_tensor": cosine_tensor,
-        "gradient_relative_l2": differences.get(worst_tensor),
+        "gradient_relative_l2": difference,
         "worst_tensor": worst_tensor,
         "missing": missing,
         "misshapen": misshapen,
         "nonfinite": nonfinite,
         "unexpected": sorted(set(gradients) - set(reference)),
     }
+
+
+def _figure(named: tuple[str, float]) -> float:
+    return named[1]
 
 
 def relative_error(value: float, reference: float) -> float:
@@ -242,7 +246,8 @@ def _mean_kl(output: np.ndarray, reference: np.ndarray) -> float:
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    logarithms: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return logarithms
 
 
 def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:

@@ -189,7 +189,7 @@ def _judge_part(
 
 def _place(figure: str, figures: Figures) -> str:
     """Where a figure was worst: the weight, the round."""
-    weight = figures.get(TENSOR_OF.get(figure))
+    weight = figures.get(TENSOR_OF[figure]) if figure in TENSOR_OF else None
     number = figures.get("rounds", {}).get(figure)
     return (f" in {weight}" if weight else "") + (f" (round {number})" if number else "")
 

@@ -121,4 +121,6 @@ def energy(
         run()
         iterations += 1
     elapsed, last = clock() - begin, gpu.energy_mj()
+    if last is None:  # the driver went away meanwhile
+        return None
     return {"joules": (last - first) / 1000, "seconds": elapsed, "iterations": iterations}

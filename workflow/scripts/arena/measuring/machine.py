@@ -179,7 +179,7 @@ def peak_bytes() -> int:
     return peak if platform.system() == "Darwin" else peak * 1024
 
 
-def _read(path: str | os.PathLike) -> str | None:
+def _read(path: str | os.PathLike[str]) -> str | None:
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

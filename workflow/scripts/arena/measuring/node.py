@@ -80,7 +80,7 @@ def other_jobs() -> int | None:
 RUN_NAME = re.compile(r"([A-Za-z0-9_-]+_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 
-def leftover_jobs(directory: str | os.PathLike) -> list[str]:
+def leftover_jobs(directory: str | os.PathLike[str]) -> list[str]:
     """Ids of this user's jobs, waiting or running, that a Snakemake submitted from ``directory``.
 
     While Snakemake holds that directory's lock, they are those of a submitter that was killed. None without

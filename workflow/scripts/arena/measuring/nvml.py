@@ -135,7 +135,7 @@ class Gpu:
     def _status(self, function: str, *arguments: Any) -> int | None:
         """NVML's answer; None where this driver has no such function."""
         try:
-            return getattr(self._library, function)(*arguments)
+            return int(getattr(self._library, function)(*arguments))
         except AttributeError:
             return None
 

@@ -7,9 +7,10 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 import psutil
@@ -112,17 +113,17 @@ def _held_bytes(pid: int, tree: bool) -> int:
     return held
 
 
-def _kill_group(child: subprocess.Popen) -> None:
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)  # descendants too, also those that outlive the child
     child.wait()
 
 
 @contextlib.contextmanager
-def _forwarded_signals():
+def _forwarded_signals() -> Iterator[None]:
     """Turn SIGTERM and SIGINT into an exception, so that ``finally`` ends the child before us."""
 
-    def stop(number, _frame):
+    def stop(number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -51,8 +51,9 @@ class Progress(tqdm):
     """Progress as lines, which a log file can hold as well as a terminal."""
 
     file = ""
+    disable: bool
 
-    def __init__(self, *args: Any, **options: Any):
+    def __init__(self, *args: Any, **options: Any) -> None:
         silent = options.get("disable") is True  # asked for; None would mean: unless on a terminal
         super().__init__(*args, **(options | {"disable": silent, "mininterval": REPORT_EVERY_S}))
 
@@ -107,7 +108,7 @@ def _one(name: str, source: Mapping[str, Any], patience: Patience) -> Path:
         file = name
 
     def get() -> str:
-        return hf_hub_download(repository, name, revision=revision, tqdm_class=Named)
+        return str(hf_hub_download(repository, name, revision=revision, tqdm_class=Named))
 
     try:
         path = Path(_told(get, patience, f"{repository}@{revision}: {name}", source))
@@ -188,8 +189,8 @@ def _told(
 
 def _cause(error: BaseException) -> BaseException:
     """The client wraps what happened in LocalEntryNotFoundError when the cache cannot help."""
-    wrapped = isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__
-    return error.__cause__ if wrapped else error
+    cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else None
+    return cause or error
 
 
 def _incomplete(error: BaseException) -> bool:
@@ -253,7 +254,7 @@ def _short(error: BaseException) -> str:
 
 def endpoint() -> str:
     """The hub's address, without a name and password that it may hold."""
-    parts = urlsplit(constants.ENDPOINT)
+    parts = urlsplit(str(constants.ENDPOINT))
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
 
 

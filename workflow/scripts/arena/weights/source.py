@@ -53,4 +53,4 @@ def _answers(recorded: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
         return False
     if recorded["kind"] == "hub":
         return all(recorded[key] == model["source"][key] for key in ("repository", "revision"))
-    return recorded["kind"] == "path" or recorded["seed"] == model["seed"]
+    return bool(recorded["kind"] == "path" or recorded["seed"] == model["seed"])

@@ -111,7 +111,7 @@ def svg(title: str, quantities: Mapping[Quantity, list[dict[str, Any]]]) -> str:
         chart = bars(alt.Data(values=rows), log, quantity.unit)
         panels.append(chart.properties(width=240, height=alt.Step(26), title=quantity.title))
     figure = alt.concat(*panels, columns=2, spacing=90, title=title).configure(**CONFIG)
-    return vl_convert.vegalite_to_svg(figure.to_dict(validate=True))
+    return str(vl_convert.vegalite_to_svg(figure.to_dict(validate=True)))
 
 
 def standalone(text: str) -> str:
@@ -125,4 +125,4 @@ def runtime() -> str:
 
     The vl-convert package brings them along: no network.
     """
-    return vl_convert.javascript_bundle()
+    return str(vl_convert.javascript_bundle())

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import markupsafe
 
 from arena import files
-from reporting import changes, comparison, details, findings, quantities, views
+from reporting import changes, comparison, details, quantities, views
 from reporting import markdown as md
 from reporting.columns import REQUIRED, Row
-from reporting.groups import Finding
+from reporting.groups import Finding, grouped
 from reporting.html import charts
 from reporting.html.lines import Tables
 from reporting.quantities import Quantity
@@ -57,7 +58,7 @@ def summary(
                 "rigorous": each.rigorous,
                 "why": each.why,
             }
-            for group in findings.grouped([], published)
+            for group in grouped([], published)
             for each in views.differences(group.rows)
         ],
         "changes": _changes(own, previous),
@@ -101,7 +102,8 @@ def _changes(own: list[Row], previous: dict[str, Any] | None) -> dict[str, Any] 
         return None
     old = [row for row in previous["rows"] if row["own"]]
     if old == [_plain(row) | {"own": True} for row in own]:
-        return previous["changes"]
+        known: dict[str, Any] | None = previous["changes"]
+        return known
     cells = changes.compare([_whole(row) for row in old], own)
     return {
         "since": {"measured": previous["measured"], "commits": previous["commits"]},
@@ -220,7 +222,7 @@ def _hash(text: str) -> str:
 def _json(value: Any) -> Any:
     """JSON for a script element: nothing in it can end the element."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return jinja2.utils.markupsafe.Markup(text.replace("<", r"\u003c"))
+    return markupsafe.Markup(text.replace("<", r"\u003c"))
 
 
 def _shown(value: Any) -> Any:
@@ -230,7 +232,7 @@ def _shown(value: Any) -> Any:
 def figure_rows(rows: list[Row]) -> dict[Quantity, list[dict[str, Any]]]:
     """Data of a model's figure by quantity: this run's rows of the first machine and lane."""
     found: dict[Quantity, list[dict[str, Any]]] = {}
-    for group in findings.grouped(rows, [])[:1]:
+    for group in grouped(rows, [])[:1]:
         for row, marks in zip(group.rows, views.compatible(group.rows), strict=True):
             for quantity in quantities.of(group.rows)[1:]:
                 mark = marks[quantity.column]

@@ -61,7 +61,7 @@ def collect(
     records = _by_place(rounds)
     verdicts = {place: found[0][1] for place, found in _by_place(validations).items()}
     names: dict[int, str] = {}
-    blocks = []
+    blocks: list[dict[str, Any]] = []
     for row in own:
         place = (row["platform_id"], row["model"], row["row"])
         if found := records.get(place):

@@ -26,7 +26,7 @@ VIEWS = ("compatible", "rigorous")
 SAY = {views.BEST: "fastest", views.CLOSE: "close, not ranked", views.STRUCK: "wrong, not ranked"}
 
 
-class Index(dict):
+class Index(dict[str, int]):
     """Numbers for names, in order of appearance."""
 
     def number(self, name: str) -> int:
@@ -127,8 +127,8 @@ class Tables:
         keys: dict[str, Any] = {"platform": [], "lane": [], "view": []}
         for group in groups:
             both = []
-            for view in (0, 1):
-                marks = [self.marks[id(row)][view] for row in group.rows]
+            for number in (0, 1):
+                marks = [self.marks[id(row)][number] for row in group.rows]
                 both.append([winner(group.rows, marks, quantity) for quantity in named])
             shown = [("", both[0])] if both[0] == both[1] else list(zip(VIEWS, both, strict=True))
             for view, columns in shown:
@@ -140,7 +140,8 @@ class Tables:
 
     def differences(self) -> dict[str, Any]:
         """Cells of published rows that the two views show differently."""
-        lines, keys = [], {"platform": [], "framework": [], "lane": []}
+        lines: list[dict[str, Any]] = []
+        keys: dict[str, list[int]] = {"platform": [], "framework": [], "lane": []}
         for group in self.groups:
             for found in views.differences(group.rows):
                 lines.append(
