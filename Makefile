@@ -6,10 +6,11 @@ CORES  ?= all
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEPLOY := workflow/deploy
 
-.PHONY: help setup report plan changed since test lint lint-engines format lock compare fidelity bench clean
+.PHONY: help setup report plan changed since check test lint lint-python lint-engines format lock compare fidelity bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile
+	@echo 'One file of tests, once they are set up: .venv-tests/bin/python -m pytest tests/reporting/test_report.py'
 
 setup: .venv/bin/conda .venv/conda/answers  ## install Snakemake, uv and the project's conda into .venv (once)
 
@@ -25,10 +26,15 @@ changed: setup  ## what changed since the last run, in words, and what each chan
 since: setup  ## this run's tables against those before it, from results/history (exit 1 if a cell got worse)
 	@python workflow/tools/since.py
 
+check: setup .venv-tests/ready  ## the unit tests, without slow ones and the network: two minutes on two cores
+	.venv-tests/bin/python -m pytest -m 'not slow and not network' --numprocesses logical --dist loadfile $(ARGS)
+
 test: lint .venv-tests/ready  ## lint, then all tests (ARGS='-k gate' to choose)
 	.venv-tests/bin/python -m pytest $(ARGS)
 
-lint: setup lint-engines  ## formatting, lints and types: Snakefiles, Python, and Rust where it is
+lint: lint-python lint-engines  ## formatting, lints and types: Snakefiles, Python, and Rust where it is
+
+lint-python: setup
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
 	ruff check workflow tests

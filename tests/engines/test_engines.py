@@ -104,10 +104,8 @@ def test_an_engine_without_program_asks_the_registry_if_it_can(tmp_path):
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    """A workspace with one engine, which prints a number through a published crate."""
-    if shutil.which("cargo") is None:
-        pytest.skip("no cargo here")
+def manifests(tmp_path):
+    """The files of a workspace with one engine, which prints a number through a published crate."""
     root = tmp_path / "workspace"
     (root / "tiny/src").mkdir(parents=True)
     (root / "Cargo.toml").write_text('[workspace]\nresolver = "3"\nmembers = ["tiny"]\n')
@@ -115,8 +113,16 @@ def workspace(tmp_path):
     (root / "tiny/Cargo.toml").write_text(f'{package}[features]\nvulkan = []\n[dependencies]\nitoa = "1"\n')
     source = 'fn main() { print!("{} {}", itoa::Buffer::new().format(7), cfg!(feature = "vulkan")) }\n'
     (root / "tiny/src/main.rs").write_text(source)
-    subprocess.run(["cargo", "generate-lockfile", "--quiet"], cwd=root, check=True)
     return root
+
+
+@pytest.fixture
+def workspace(manifests):
+    """The same, locked by the crate registry's newest versions."""
+    if shutil.which("cargo") is None:
+        pytest.skip("no cargo here")
+    subprocess.run(["cargo", "generate-lockfile", "--quiet"], cwd=manifests, check=True)
+    return manifests
 
 
 @pytest.mark.network
@@ -140,8 +146,8 @@ def test_a_failed_build_is_a_failed_cell(tmp_path, workspace):
     assert program.read_bytes() == b""
 
 
-def test_an_accelerator_is_a_feature_where_the_crate_has_it(workspace):
-    manifest = workspace / "tiny/Cargo.toml"
+def test_an_accelerator_is_a_feature_where_the_crate_has_it(manifests):
+    manifest = manifests / "tiny/Cargo.toml"
     assert build_engine.feature(manifest, "vulkan") == ["vulkan"]
     assert build_engine.feature(manifest, "cuda") == []
 
