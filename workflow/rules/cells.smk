@@ -10,9 +10,38 @@ def framework(wildcards):
     return FRAMEWORKS[wildcards.row]
 
 
+@cache
+def reach_of(row, accelerator):
+    """How the row reaches the accelerator, {env, distribution, libraries, interface}; None if it does not.
+
+    Without environments it is whichever distribution of the framework is installed that counts.
+    """
+    entry = CONFIG["frameworks"][FRAMEWORKS[row]["id"]]
+    found = frameworks.reach(entry, row, accelerator)
+    if found and HOST and not entry["engine"]:
+        others = [found, *frameworks.distributions(entry)]
+        installed = (
+            each for each in others if packages.installed(each["distribution"])
+        )
+        found |= next(installed, {})
+    return found
+
+
+def reach(wildcards):
+    """``reach_of`` for a cell; where the row does not reach the device, what its refusal is recorded with."""
+    accelerator = PLATFORMS[wildcards.platform]["accelerator"]
+    row = framework(wildcards)
+    nowhere = {
+        "env": "base",
+        "distribution": row["distribution"],
+        "libraries": [],
+        "interface": accelerator,
+    }
+    return reach_of(wildcards.row, accelerator) or nowhere
+
+
 def framework_env(wildcards):
-    row, platform = framework(wildcards), PLATFORMS[wildcards.platform]
-    return env(row["envs"].get(platform["accelerator"], row["env"]))
+    return env(reach(wildcards)["env"])
 
 
 def measuring_modules(wildcards):
@@ -20,7 +49,7 @@ def measuring_modules(wildcards):
     row = framework(wildcards)
     if row["engine"]:
         return modules("benchmark.py")
-    names = ["benchmark.py", "measure.py", adapter(row)]
+    names = ["benchmark.py", "measure.py", ROOT / row["adapter"]]
     if row["definitions"]:
         names += [
             f"models/spec/{definition(wildcards)}.py",
@@ -29,55 +58,49 @@ def measuring_modules(wildcards):
     return modules(*names)
 
 
-def adapter(row):
-    """The row's adapter: a folder of workflow/scripts/frameworks/, or a path of one's own that ends in .py."""
-    name = row["adapter"]
-    return (
-        ROOT / name
-        if name.endswith(".py")
-        else SCRIPTS / "frameworks" / name / "adapter.py"
-    )
-
-
 def unsupported(wildcards):
     """Why this row does not run the model, {code, why}; None if it does, as far as is known before a build."""
-    row = framework(wildcards)
-    if HOST and not row["engine"] and not packages.installed(row["distribution"]):
+    return unsupported_cell(wildcards.row, wildcards.model, wildcards.platform)
+
+
+@cache
+def unsupported_cell(row, model, platform):
+    accelerator, about = PLATFORMS[platform]["accelerator"], FRAMEWORKS[row]
+    entry = CONFIG["frameworks"][about["id"]]
+    reason = frameworks.unsupported(
+        entry, row, model, MODELS[model]["definition"], accelerator
+    )
+    if reason or not HOST or about["engine"]:
+        return reason
+    if not packages.installed(reach_of(row, accelerator)["distribution"]):
         return {"code": "not-installed", "why": "not installed here"}
-    return row["unsupported"].get(wildcards.model)
 
 
-EXPORTS = {
-    "onnx": "model.onnx",
-    "jax": "params.safetensors",
-    "gguf": "model-{lane}.gguf",
-    "openvino": "model-{lane}.xml",
-    "ctranslate2": "model.bin",
-}
+def unsupported_tasks(wildcards):
+    """The tasks that the row's framework cannot do, each with its reason, {code, why}."""
+    entry = CONFIG["frameworks"][framework(wildcards)["id"]]
+    return frameworks.unsupported_tasks(entry)
 
 
-def exported(wildcards):
-    """The export that this row's framework reads, if it reads one."""
-    row = framework(wildcards)
-    kind = row["export"]
-    if not kind or unsupported(wildcards):
-        return []
-    name = EXPORTS[kind].format(lane=row["lane"])
-    return f"results/exports/{wildcards.model}/{kind}/{name}"
+def exported_for(task):
+    """Input function: the file that this row's framework reads for ``task``, if it reads an exported one."""
+
+    def of_cell(wildcards):
+        row = framework(wildcards)
+        made = EXPORTS[row["export"]].get(task) if row["export"] else None
+        if not made or unsupported(wildcards):
+            return []
+        if task == "decode" and (
+            not decode_tokens(wildcards) or task in unsupported_tasks(wildcards)
+        ):
+            return []
+        name = made["files"][0].format(lane=row["lane"])
+        return f"results/exports/{wildcards.model}/{row['export']}/{name}"
+
+    return of_cell
 
 
-# The formats that have a second file for task decode; the others generate from the first.
-DECODE_EXPORTS = {"onnx": "decode.onnx", "openvino": "decode-{lane}.xml"}
-
-
-def exported_decode(wildcards):
-    """The export from which this row's framework generates, if that is a file of its own."""
-    row = framework(wildcards)
-    kind, name = row["export"], DECODE_EXPORTS.get(row["export"])
-    if not name or unsupported(wildcards) or not decode_tokens(wildcards):
-        return []
-    name = name.format(lane=row["lane"])
-    return f"results/exports/{wildcards.model}/{kind}/{name}"
+exported, exported_decode = exported_for("model"), exported_for("decode")
 
 
 # An engine is a program of its own instead of an adapter: what its build is told, and where that leaves it.
@@ -110,8 +133,14 @@ def engine_crate(wildcards):
     return next(e["distribution"] for e in entries if e["engine"] == wildcards.engine)
 
 
-def engine_accelerator(wildcards):
-    return PLATFORMS[wildcards.platform]["accelerator"]
+def engine_interface(wildcards):
+    """By which interface the engine's rows reach the platform's device: the name of a cargo feature."""
+    accelerator = PLATFORMS[wildcards.platform]["accelerator"]
+    rows = [
+        row for row, about in FRAMEWORKS.items() if about["engine"] == wildcards.engine
+    ]
+    found = (reach_of(row, accelerator) for row in rows)
+    return next((each["interface"] for each in found if each), accelerator)
 
 
 @cache
@@ -134,25 +163,30 @@ def engine_settings(wildcards):
 def row_arguments(wildcards):
     """The row's command-line arguments for benchmark.py that are the same in every round."""
     row, platform = framework(wildcards), PLATFORMS[wildcards.platform]
+    reached = reach(wildcards)
     arguments = {
         "framework": row["id"],
         "label": row["label"],
         "lane": row["lane"],
-        "distribution": row["distribution"],
+        "distribution": reached["distribution"],
         "options": as_json(row["options"]),
         "environment": as_json(row["environment"]),
         "accelerator": platform["accelerator"],
+        "interface": reached["interface"],
         "definition": definition(wildcards),
         "loss": loss(wildcards),
     }
     if row["adapter"]:
-        arguments["adapter"] = here(adapter(row))
+        arguments["adapter"] = here(ROOT / row["adapter"])
     if tokens := decode_tokens(wildcards):
         arguments["decode-tokens"] = tokens
     if reason := unsupported(wildcards):
         arguments["unsupported"] = as_json(reason)
+    if reasons := unsupported_tasks(wildcards):
+        arguments["unsupported-tasks"] = as_json(reasons)
     words = [word for name, value in arguments.items() for word in (f"--{name}", value)]
-    return words + (["--libraries", *row["libraries"]] if row["libraries"] else [])
+    libraries = reached["libraries"]
+    return words + (["--libraries", *libraries] if libraries else [])
 
 
 def round_arguments(wildcards, input, output):

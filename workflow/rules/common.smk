@@ -18,7 +18,7 @@ ENGINES = ROOT / "workflow" / "engines"
 sys.path.insert(0, str(SCRIPTS))
 
 from arena import files
-from arena.configuration import imports
+from arena.configuration import frameworks, imports
 from arena.measuring import machine
 from arena.weights import source
 from arena.configuration.loader import ConfigError, resolve
@@ -30,11 +30,18 @@ except ConfigError as error:
 
 RUN, PROTOCOL, MODELS = CONFIG["run"], CONFIG["protocol"], CONFIG["models"]
 PLATFORMS = {platform["name"]: platform for platform in CONFIG["platforms"]}
+# Each row with what its framework's file says of all its rows; frameworks.py answers what it can do where.
 FRAMEWORKS = {
-    row: {**framework, **variant, "id": identifier}
+    row: {
+        **framework,
+        **variant,
+        "accelerators": framework["accelerators"],
+        "id": identifier,
+    }
     for identifier, framework in CONFIG["frameworks"].items()
     for row, variant in framework["rows"].items()
 }
+EXPORTS = frameworks.exports(CONFIG["frameworks"])
 ROUNDS = range(1, PROTOCOL["rounds"] + 1)
 CORES = workflow.cores or 1
 THREADS = machine.usable_threads(
@@ -57,6 +64,7 @@ wildcard_constraints:
     model="|".join(sorted(MODELS)),
     row="|".join(sorted(FRAMEWORKS)),
     engine="[a-z0-9-]+",
+    lane="|".join(sorted(CONFIG["gate"])),
     platform="|".join(sorted(PLATFORMS)),
     n=r"[2-9]|[1-9][0-9]+",  # round 1 has a rule of its own
 

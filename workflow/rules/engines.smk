@@ -26,12 +26,12 @@ rule build_engine:
     params:
         workspace=here(ENGINES),
         crate=engine_crate,
-        accelerator=engine_accelerator,
+        interface=engine_interface,
         target="results/engines/target",
         locked=engine_settings,
     message:
         "{wildcards.engine}: build the engine for {wildcards.platform}"
     shell:
         "python {input.script:q} --workspace {params.workspace:q} --engine {wildcards.engine:q}"
-        " --crate {params.crate:q} --accelerator {params.accelerator:q} --threads {threads}"
+        " --crate {params.crate:q} --interface {params.interface:q} --threads {threads}"
         " --target {params.target:q} --program {output.program:q} --record {output.record:q} > {log:q} 2>&1"

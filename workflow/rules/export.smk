@@ -1,159 +1,92 @@
-"""Exports: model.safetensors → results/exports/{model}/{format}/."""
+"""Exports: model.safetensors → results/exports/{model}/{format}/, a rule for each export that a framework's file names.
+
+One that cannot be made costs the cells that read it, not the run: workflow/scripts/export.py records why.
+"""
+
+import re
 
 
-rule export_onnx:
-    input:
-        script=script("export_onnx.py"),
-        modules=model_modules(
-            "export_onnx.py", kinds=["models/spec", "frameworks/pytorch/models"]
-        ),
-        weights="results/models/{model}/model.safetensors",
-        config="results/models/{model}/config.json",
-        inputs="results/models/{model}/inputs.safetensors",
-    output:
-        graph="results/exports/{model}/onnx/model.onnx",
-    log:
-        "results/logs/export_onnx/{model}.log",
-    priority: PREPARATION
-    conda:
-        env("reference")
-    threads: 1
-    resources:
-        mem_mb=8000,
-        runtime=60,
-    params:
-        definition=definition,
-    message:
-        "{wildcards.model}: export to ONNX"
-    shell:
-        "python {input.script:q} --definition {params.definition:q} --weights {input.weights:q}"
-        " --config {input.config:q} --inputs {input.inputs:q} --out {output.graph:q} > {log:q} 2>&1"
+def export_modules(made, task):
+    """Input function: the exporter, what it imports, and the model's definition where it needs that."""
+    exporter = f"frameworks/{made['framework']}/{made[task]['exporter']}.py"
+    weights = "weights" in made[task]["reads"]
+    kinds = ["models/spec"] * weights
+    if made["definitions"]:
+        kinds.append(f"frameworks/{made['definitions']}/models")
+    return model_modules("export.py", exporter, kinds=kinds)
 
 
-rule export_onnx_decode:
-    input:
-        script=script("export_onnx_decode.py"),
-        modules=model_modules(
-            "export_onnx_decode.py", kinds=["models/spec", "frameworks/pytorch/models"]
-        ),
-        weights="results/models/{model}/model.safetensors",
-        config="results/models/{model}/config.json",
-    output:
-        graph="results/exports/{model}/onnx/decode.onnx",
-    log:
-        "results/logs/export_onnx_decode/{model}.log",
-    priority: PREPARATION
-    conda:
-        env("reference")
-    threads: 1
-    resources:
-        mem_mb=8000,
-        runtime=60,
-    params:
-        definition=definition,
-    message:
-        "{wildcards.model}: export to ONNX with a key-value cache"
-    shell:
-        "python {input.script:q} --definition {params.definition:q} --weights {input.weights:q}"
-        " --config {input.config:q} --out {output.graph:q} > {log:q} 2>&1"
+def export_reads(made, task):
+    """The files that the export reads, in the order in which its framework's file names them."""
+    folders = {
+        name: f"results/models/{{model}}/{file}"
+        for name, file in frameworks.SOURCES.items()
+    }
+    return [
+        folders.get(name, f"results/exports/{{model}}/{name}")
+        for name in made[task]["reads"]
+    ]
 
 
-rule export_jax:
-    input:
-        script=script("export_jax.py"),
-        modules=model_modules("export_jax.py", kinds=["models/spec"]),
-        weights="results/models/{model}/model.safetensors",
-        config="results/models/{model}/config.json",
-    output:
-        params="results/exports/{model}/jax/params.safetensors",
-    log:
-        "results/logs/export_jax/{model}.log",
-    priority: PREPARATION
-    conda:
-        env("base")
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    message:
-        "{wildcards.model}: lay the weights out for JAX"
-    shell:
-        "python {input.script:q} --weights {input.weights:q} --config {input.config:q}"
-        " --out {output.params:q} 2> {log:q}"
+def export_arguments(made, task):
+    """Params function: what the export reads, by name."""
+
+    def of_model(wildcards, input):
+        pairs = zip(made[task]["reads"], input.reads, strict=True)
+        return [word for pair in pairs for word in ("--read", *pair)]
+
+    return of_model
 
 
-rule export_gguf:
-    input:
-        script=script("export_gguf.py"),
-        modules=model_modules("export_gguf.py", kinds=["models/spec"]),
-        weights="results/models/{model}/model.safetensors",
-        config="results/models/{model}/config.json",
-    output:
-        gguf="results/exports/{model}/gguf/model-{lane}.gguf",
-    log:
-        "results/logs/export_gguf/{model}-{lane}.log",
-    priority: PREPARATION
-    conda:
-        env("gguf")
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    message:
-        "{wildcards.model}: export to GGUF, {wildcards.lane}"
-    shell:
-        "python {input.script:q} --name {wildcards.model:q} --lane {wildcards.lane:q}"
-        " --weights {input.weights:q} --config {input.config:q} --out {output.gguf:q} 2> {log:q}"
+def export_env(made):
+    """Input function: the environment in which the format is written, by lane."""
+
+    def of_lane(wildcards):
+        return env(made["envs"].get(export_lane(wildcards), made["env"]))
+
+    return of_lane
 
 
-rule export_openvino:
-    input:
-        script=script("export_openvino.py"),
-        modules=modules("export_openvino.py"),
-        graph="results/exports/{model}/onnx/{graph}.onnx",
-    output:
-        graph="results/exports/{model}/openvino/{graph}-{lane}.xml",
-        weights="results/exports/{model}/openvino/{graph}-{lane}.bin",
-    log:
-        "results/logs/export_openvino/{model}-{graph}-{lane}.log",
-    wildcard_constraints:
-        graph="model|decode",
-    priority: PREPARATION
-    conda:
-        lambda wildcards: env("nncf" if wildcards.lane == "int8" else "openvino")
-    threads: 1
-    resources:
-        mem_mb=8000,
-        runtime=60,
-    message:
-        "{wildcards.model}: convert {wildcards.graph}.onnx for OpenVINO, {wildcards.lane}"
-    shell:
-        "python {input.script:q} --graph {input.graph:q} --lane {wildcards.lane:q}"
-        " --out {output.graph:q} > {log:q} 2>&1"
+def export_lane(wildcards):
+    return wildcards.get("lane", "float32")
 
 
-rule export_ctranslate2:
-    input:
-        script=script("export_ctranslate2.py"),
-        modules=modules("export_ctranslate2.py"),
-        weights="results/models/{model}/model.safetensors",
-        config="results/models/{model}/config.json",
-        inputs="results/models/{model}/inputs.safetensors",
-    output:
-        model="results/exports/{model}/ctranslate2/model.bin",
-        config="results/exports/{model}/ctranslate2/config.json",
-        vocabulary="results/exports/{model}/ctranslate2/vocabulary.json",
-    log:
-        "results/logs/export_ctranslate2/{model}.log",
-    priority: PREPARATION
-    conda:
-        env("ctranslate2")
-    threads: 1
-    resources:
-        mem_mb=8000,
-        runtime=30,
-    message:
-        "{wildcards.model}: write CTranslate2's format"
-    shell:
-        "python {input.script:q} --weights {input.weights:q} --config {input.config:q}"
-        " --inputs {input.inputs:q} --out {output.model:q} 2> {log:q}"
+for kind, task in [
+    (k, t) for k in EXPORTS for t in ("model", "decode") if t in EXPORTS[k]
+]:
+    made = EXPORTS[kind]
+    paths = [f"results/exports/{{model}}/{kind}/{file}" for file in made[task]["files"]]
+    suffix = "" if task == "model" else f"_{task}"
+    step = re.sub(r"\W", "_", f"export_{kind}{suffix}")
+    each = "{model}-{lane}" if "{lane}" in paths[0] else "{model}"
+
+    rule:
+        name:
+            step
+        input:
+            script=script("export.py"),
+            modules=export_modules(made, task),
+            reads=export_reads(made, task),
+        output:
+            files=paths,
+            record=f"{paths[0]}.json",
+        log:
+            f"results/logs/{step}/{each}.log",
+        priority: PREPARATION
+        conda:
+            export_env(made)
+        threads: 1
+        resources:
+            mem_mb=8000,
+            runtime=60,
+        params:
+            exporter=f"frameworks.{made['framework']}.{made[task]['exporter']}",
+            definition=definition,
+            lane=export_lane,
+            reads=export_arguments(made, task),
+        message:
+            f"{{wildcards.model}}: {step}"
+        shell:
+            "python {input.script:q} --exporter {params.exporter:q} --model {wildcards.model:q}"
+            " --definition {params.definition:q} --lane {params.lane:q} {params.reads:q}"
+            " --files {output.files:q} --record {output.record:q} > {log:q} 2>&1"

@@ -53,7 +53,16 @@ def arguments() -> argparse.Namespace:
     cell.add_argument("--distribution", required=True, help="package: version and footprint")
     cell.add_argument("--libraries", nargs="*", default=[], help="packages that count to the footprint too")
     cell.add_argument("--decode-tokens", type=int, default=0, help="how many tokens task decode generates")
+    cell.add_argument(
+        "--interface", help="by which the row reaches the device; default: the accelerator's name"
+    )
     cell.add_argument("--unsupported", type=json.loads, help="JSON {code, why}: record this, run nothing")
+    cell.add_argument(
+        "--unsupported-tasks",
+        type=json.loads,
+        default={},
+        help="JSON {task: {code, why}}: record, do not run",
+    )
     protocol = parser.add_argument_group("the protocol")
     protocol.add_argument("--round", type=int, required=True)
     protocol.add_argument("--order", type=json.loads, required=True, help="JSON {seed, key}")
@@ -78,7 +87,15 @@ def arguments() -> argparse.Namespace:
     )
     args = parser.parse_args()
     args.built = files.read_json(args.build) if args.build else None
+    args.exported, args.decode_exported = map(exported, (args.export, args.decode_export))
     return args
+
+
+def exported(path: Path | None) -> dict[str, Any] | None:
+    """What export.py recorded of an exported file that it could not make; None if it made it."""
+    record = path.with_name(f"{path.name}.json") if path else None
+    found = files.read_json(record) if record and record.is_file() else {"status": "ok"}
+    return None if found["status"] == "ok" else {key: found[key] for key in ("status", "reason")}
 
 
 def main() -> None:
@@ -96,6 +113,8 @@ def main() -> None:
             measured = {"status": "unsupported", "reason": reason}
         elif args.built and args.built["status"] != "ok":
             measured = {key: args.built[key] for key in ("status", "reason")}
+        elif args.exported:
+            measured = args.exported
         elif first and first["status"] != "ok":
             measured = {
                 "status": first["status"],
@@ -103,7 +122,20 @@ def main() -> None:
             }
         else:
             measured = supervise_on_node(args, stage)
+            if measured["status"] == "ok":
+                measured["tasks"] |= left_out(args)
         store(args, stage, {"started": started.isoformat(timespec="seconds")} | measured)
+
+
+def left_out(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The tasks asked for that the process is not given, each with status and reason."""
+    found = {
+        task: {"status": "unsupported", "reason": {"code": reason["code"], "detail": reason["why"]}}
+        for task, reason in args.unsupported_tasks.items()
+    }
+    if args.decode_exported:
+        found["decode"] = args.decode_exported
+    return {task: found[task] for task in args.protocol["tasks"] if task in found}
 
 
 def supervise_on_node(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
@@ -205,9 +237,10 @@ def job_description(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
         "loss": args.loss,
         "lane": args.lane,
         "accelerator": args.accelerator,
+        "interface": args.interface or args.accelerator,
         "threads": args.threads,
         "options": args.options,
-        "tasks": args.protocol["tasks"],
+        "tasks": [task for task in args.protocol["tasks"] if task not in left_out(args)],
         "protocol": args.protocol,
     }
 

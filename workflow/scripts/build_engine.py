@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, required=True, help="directory with Cargo.lock")
     parser.add_argument("--engine", required=True, help="its folder in the workspace")
     parser.add_argument("--crate", required=True, help="the framework's crate, whose version is reported")
-    parser.add_argument("--accelerator", default="cpu")
+    parser.add_argument("--interface", default="cpu", help="by which it reaches the device: a feature's name")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="crates compiled at a time")
     parser.add_argument("--target", type=Path, required=True, help="where cargo keeps what it compiled")
     parser.add_argument("--program", type=Path, required=True, help="where the executable goes")
@@ -51,7 +51,7 @@ def attempt(args: argparse.Namespace) -> dict[str, Any]:
     for program, what in (("cargo", "no Rust"), ("cc", "no C compiler, with which Rust links")):
         if shutil.which(program) is None:
             return refused("unsupported", "no-cargo", f"{what} here: `{program}` is not on the PATH")
-    package, features = f"arena-{args.engine}", feature(manifest, args.accelerator)
+    package, features = f"arena-{args.engine}", feature(manifest, args.interface)
     target = Path(os.environ.get("CARGO_TARGET_DIR", args.target)).resolve()
     command = ["cargo", "build", "--release", "--locked", "--jobs", str(args.threads), "--package", package]
     command += ["--target-dir", str(target)] + [f"--features={name}" for name in features]
@@ -86,10 +86,10 @@ def refused(status: str, code: str, detail: str) -> dict[str, Any]:
     return {"status": status, "reason": {"code": code, "detail": detail}}
 
 
-def feature(manifest: Path, accelerator: str) -> list[str]:
-    """The crate's feature of the accelerator's name, if it has one; without it a program uses the CPU."""
+def feature(manifest: Path, interface: str) -> list[str]:
+    """The crate's feature of the interface's name, if it has one; without it a program uses the CPU."""
     known = tomllib.loads(manifest.read_text(encoding="utf-8")).get("features", {})
-    return [accelerator] if accelerator in known else []
+    return [interface] if interface in known else []
 
 
 def published(crate: str) -> tuple[str, str]:

@@ -78,7 +78,10 @@ class Cell:
             key: Path(self.spec[key]) if self.spec[key] else None for key in ("export", "decode_export")
         }
         names = ("definition", "loss", "lane", "accelerator", "threads", "decode_tokens", "options")
-        adapter = module.Adapter(Job(**paths, **exports, **{name: self.spec[name] for name in names}))
+        interface = {"interface": self.spec.get("interface", self.spec["accelerator"])}
+        adapter = module.Adapter(
+            Job(**paths, **exports, **interface, **{name: self.spec[name] for name in names})
+        )
         self.record |= {key: adapter.describe().get(key) for key in ("version", "backend", "device")}
         machine.reset_peak()
         self.record["memory"] = {"baseline_bytes": machine.resident_bytes()}

@@ -11,20 +11,11 @@ from typing import Any, Literal
 import numpy as np
 
 from arena import files, tensors
+from frameworks.errors import UnsupportedError
+
+__all__ = ["Adapter", "Generation", "Job", "Task", "UnsupportedError"]
 
 Task = Literal["inference", "latency", "training", "decode"]
-
-
-class UnsupportedError(Exception):
-    """The framework cannot do this, and that is an answer: it is reported as — with its reason.
-
-    ``code`` is one of docs/design.md, "Reason codes"; ``why`` is one sentence for the reader.
-    """
-
-    def __init__(self, code: str, why: str):
-        super().__init__(f"{code}: {why}")
-        self.code = code
-        self.why = why
 
 
 @dataclass(frozen=True)
@@ -46,11 +37,12 @@ class Job:
     definition: str
     loss: str
     lane: str
-    accelerator: str
+    accelerator: str  # the device: cpu, cuda, rocm, metal, xpu, vulkan
     threads: int
     cache: Path  # compiler caches: empty in round 1, round 1's in later rounds
     decode_export: Path | None = None  # the exported graph with a KV cache, if the framework reads one
     decode_tokens: int = 0  # how many tokens ``decode`` generates
+    interface: str = ""  # by which the row reaches the device; empty: that of the accelerator's name
     options: dict[str, Any] = field(default_factory=dict)
 
     def architecture(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from arena.configuration import references, validator
+from arena.configuration import frameworks, references, validator
 from arena.configuration.validator import Problem, nearest, shown
 
 SCHEMA = "workflow/schemas/config.schema.yaml"
@@ -48,7 +48,10 @@ def resolve(user: Mapping, basedir: str | Path) -> dict:
     refused = validator.problems(config, schema)
     problems += refused
     config = validator.with_defaults(config, schema, schema)
+    if isinstance(config["frameworks"], dict):
+        frameworks.complete(config["frameworks"], basedir)
     _name_all_rows(config)
+    problems += _foreign_lanes(config, known, refused)
     for check, reads in references.CHECKS.items():
         # A check would stumble over what the schema has already refused.
         if not any(_in_the_way(problem.path, read) for problem in refused for read in reads):
@@ -68,11 +71,10 @@ def merge(base: Any, over: Any) -> Any:
 
 
 def catalogues(basedir: Path) -> dict:
-    """The mapping ``{frameworks, models}`` of config/frameworks.yaml and config/models/*.yaml."""
+    """The mapping ``{frameworks, models}`` of config/frameworks/*.yaml and config/models/*.yaml."""
     found: dict[str, dict] = {"frameworks": {}, "models": {}}
     defined: dict[tuple[str, str], Path] = {}
-    sources = [("frameworks", basedir / "config/frameworks.yaml")]
-    sources += [("models", path) for path in sorted((basedir / "config/models").glob("*.yaml"))]
+    sources = [(kind, path) for kind in found for path in sorted((basedir / "config" / kind).glob("*.yaml"))]
     for kind, path in sources:
         content = read_yaml(path)
         if list(content) != [kind] or not isinstance(content[kind], Mapping):
@@ -85,12 +87,12 @@ def catalogues(basedir: Path) -> dict:
     return found
 
 
-def float32_row(frameworks: Mapping[str, Mapping], row: str) -> str | None:
+def float32_row(catalogue: Mapping[str, Mapping], row: str) -> str | None:
     """The float32 row with which ``row`` is compared: its framework's, with the most options in common.
 
     The first of several; itself, if ``row`` is in float32; None where the framework has no such row.
     """
-    variants = next(entry["rows"] for entry in frameworks.values() if row in entry["rows"])
+    variants = next(entry["rows"] for entry in catalogue.values() if row in entry["rows"])
     if variants[row]["lane"] == "float32":
         return row
     own = variants[row]["options"].items()
@@ -117,12 +119,32 @@ def _complete_variants(config: dict) -> None:
 
 
 def _name_all_rows(config: dict) -> None:
-    """Replace ``run.rows: all`` by every row of the catalogue, as far as the catalogue can be read."""
-    run, frameworks = config["run"], config["frameworks"]
+    """Replace ``run.rows: all`` by every row of the catalogue, as far as the catalogue can be read.
+
+    The baseline's framework comes first, the others in the order of their names.
+    """
+    run, entries = config["run"], config["frameworks"]
     if isinstance(run, dict) and run.get("rows") == "all":
-        entries = frameworks.values() if isinstance(frameworks, dict) else ()
-        variants = [entry.get("rows") for entry in entries if isinstance(entry, dict)]
-        run["rows"] = [row for rows in variants if isinstance(rows, dict) for row in rows]
+        entries = entries.values() if isinstance(entries, dict) else ()
+        variants = [entry["rows"] for entry in entries if isinstance(entry, dict) and "rows" in entry]
+        variants = [rows for rows in variants if isinstance(rows, dict)]
+        variants.sort(key=lambda rows: run.get("baseline") not in rows)
+        run["rows"] = [row for rows in variants for row in rows]
+
+
+def _foreign_lanes(config: dict, known: Mapping, refused: list[Problem]) -> list[Problem]:
+    """Rows of an overlay in a lane that none of the framework's own rows has: its adapter knows no other."""
+    problems = []
+    for name, entry in known["frameworks"].items():
+        if any(problem.path[:2] == ("frameworks", name) for problem in refused):
+            continue
+        lanes = dict.fromkeys(row.get("lane", "float32") for row in entry["rows"].values())
+        for row, variant in config["frameworks"][name]["rows"].items():
+            if variant["lane"] not in lanes:
+                text = f"{shown(variant['lane'])} is no lane of {name}; allowed: {', '.join(lanes)}, "
+                text += f"or one that its adapter and a row of config/frameworks/{name}.yaml have"
+                problems.append(Problem(("frameworks", name, "rows", row, "lane"), text))
+    return problems
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):

@@ -7,10 +7,9 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from arena.configuration import validator
+from arena.configuration import frameworks, validator
+from arena.configuration.frameworks import FOLDERS, SCRIPTS
 from arena.configuration.validator import Problem, dotted, nearest, shown
-
-SCRIPTS = "workflow/scripts"
 
 # What each fill reads beside shape, dtype and fill: (required, optional, dtypes).
 FILLS = {
@@ -20,7 +19,17 @@ FILLS = {
     "zeros": (set(), set(), {"float32", "int64"}),
     "values": ({"values"}, set(), {"float32", "int64"}),
 }
-FILE_KEYS = ("env", "envs", "adapter", "engine", "export", "definitions", "rows", "unsupported")
+FILE_KEYS = (
+    "env",
+    "accelerators",
+    "adapter",
+    "engine",
+    "export",
+    "exports",
+    "definitions",
+    "rows",
+    "unsupported",
+)
 TARGET_DTYPE = {"cross_entropy": "int64", "mse": "float32"}
 
 
@@ -141,18 +150,61 @@ def _check_environment(config: dict, basedir: Path) -> Iterator[Problem]:
 
 
 def _check_adapters(config: dict, basedir: Path) -> Iterator[Problem]:
-    for framework, entry in config["frameworks"].items():
-        if (entry["adapter"] is None) == (entry["engine"] is None):
+    for name, entry in config["frameworks"].items():
+        if entry["adapter"] is None and entry["engine"] is None:
+            rooms = f"{FOLDERS}/{name}/adapter.py or the crate {frameworks.ENGINES}/{name}/"
+            yield Problem(
+                ("frameworks", name), f"it has no room; write {rooms}, or give `adapter` or `engine`"
+            )
+        elif entry["adapter"] is not None and entry["engine"] is not None:
             text = f"{shown(entry['adapter'])} beside engine {shown(entry['engine'])}"
-            yield Problem(("frameworks", framework, "adapter"), f"{text}; allowed: one of the two, not both")
+            yield Problem(("frameworks", name, "adapter"), f"{text}; allowed: one of the two, not both")
 
 
 def _check_unsupported(config: dict, basedir: Path) -> Iterator[Problem]:
+    known = [*config["models"], *dict.fromkeys(model["definition"] for model in config["models"].values())]
     for framework, entry in config["frameworks"].items():
         for model in entry["unsupported"]:
-            if model not in config["models"]:
+            if model not in known:
                 path = ("frameworks", framework, "unsupported", model)
-                yield _unknown(path, model, "model", list(config["models"]))
+                yield _unknown(path, model, "model and no definition", known)
+
+
+def _check_accelerators(config: dict, basedir: Path) -> Iterator[Problem]:
+    for framework, entry in config["frameworks"].items():
+        for row, variant in entry["rows"].items():
+            for accelerator in variant["accelerators"]:
+                if accelerator not in entry["accelerators"]:
+                    path = ("frameworks", framework, "rows", row, "accelerators", accelerator)
+                    yield _unknown(path, accelerator, f"accelerator of {framework}", [*entry["accelerators"]])
+
+
+def _check_exports(config: dict, basedir: Path) -> Iterator[Problem]:
+    """Formats have one maker each, and what names a format names one that is made."""
+    makers: dict[str, str] = {}
+    for framework, entry in config["frameworks"].items():
+        for made in entry["exports"]:
+            if made in makers:
+                path = ("frameworks", framework, "exports", made)
+                yield Problem(
+                    path, f"frameworks.{makers[made]}.exports.{made} makes it; allowed: another name"
+                )
+            makers.setdefault(made, framework)
+    formats = frameworks.exports(config["frameworks"])
+    written = [
+        f"{name}/{file}"
+        for name, made in formats.items()
+        for task in ("model", "decode")
+        for file in made.get(task, {}).get("files", [])
+    ]
+    for framework, entry in config["frameworks"].items():
+        if entry["export"] is not None and entry["export"] not in formats:
+            yield _unknown(("frameworks", framework, "export"), entry["export"], "format", list(formats))
+        for made, task in ((m, t) for m in entry["exports"] for t in ("model", "decode")):
+            for read in entry["exports"][made].get(task, {}).get("reads", []):
+                if read not in frameworks.SOURCES and read not in written:
+                    path = ("frameworks", framework, "exports", made, task, "reads")
+                    yield _unknown(path, read, "file of a format", [*frameworks.SOURCES, *written])
 
 
 def _check_variants(config: dict, basedir: Path) -> Iterator[Problem]:
@@ -222,42 +274,89 @@ def _check_fill(fill: dict, path: validator.Path) -> Iterator[Problem]:
 def _check_files(config: dict, basedir: Path) -> Iterator[Problem]:
     """Every file that the cells of this run name must be there before any job starts."""
     models = {name: config["models"][name] for name in config["run"]["models"] if name in config["models"]}
-    needed: dict[str, validator.Path] = {}  # file: the first key that names it
+    needed: dict[str, tuple[validator.Path, str]] = {}  # file: the first key that names it, what to do
     for name, model in models.items():
         for folder in ("models/spec", "frameworks/pytorch/models"):  # the weights and the reference
             file = f"{SCRIPTS}/{folder}/{model['definition']}.py"
-            needed.setdefault(file, ("models", name, "definition"))
-    for name, framework in config["frameworks"].items():
-        if not set(framework["rows"]) & set(config["run"]["rows"]):
+            needed.setdefault(file, (("models", name, "definition"), "write it, or correct the key"))
+    read = {}
+    for name, entry in config["frameworks"].items():
+        rows = [row for row in entry["rows"] if row in config["run"]["rows"]]
+        if not rows:
             continue
-        path = ("frameworks", name)
-        for key, env in _environments(framework, config["platforms"]).items():
-            needed.setdefault(f"envs/{env}.yaml", (*path, *key))
-        if framework["adapter"]:
-            needed.setdefault(adapter_file(framework["adapter"]), (*path, "adapter"))
-        if framework["export"]:
-            needed.setdefault(f"{SCRIPTS}/export_{framework['export']}.py", (*path, "export"))
-        for model_name, model in models.items():
-            if framework["definitions"] and model_name not in framework["unsupported"]:
-                file = f"{SCRIPTS}/frameworks/{framework['definitions']}/models/{model['definition']}.py"
-                needed.setdefault(file, (*path, "definitions"))
-    for file, path in needed.items():
+        if entry["export"]:
+            read |= _formats(config["frameworks"], entry["export"])
+        if entry["adapter"]:
+            needed.setdefault(entry["adapter"], (("frameworks", name, "adapter"), "write it"))
+        for path, env in _environments(name, entry, rows, config["platforms"]):
+            needed.setdefault(f"envs/{env}.yaml", (path, _other_env(env, basedir)))
+        if entry["definitions"]:
+            for file, path, remedy in _definitions(name, entry, models):
+                needed.setdefault(file, (path, remedy))
+    for made, entry in read.items():
+        path = ("frameworks", entry["framework"], "exports", made)
+        for env in dict.fromkeys([entry["env"], *entry["envs"].values()]):
+            needed.setdefault(f"envs/{env}.yaml", ((*path, "env"), _other_env(env, basedir)))
+        for task in ("model", "decode"):
+            if task in entry:
+                file = frameworks.exporter_file(entry, task)
+                needed.setdefault(file, ((*path, task, "exporter"), "write it, or correct the key"))
+    for file, (path, remedy) in needed.items():
         if not (basedir / file).is_file():
-            yield Problem(path, f"{file} does not exist in {basedir}; write it, or correct the key")
+            yield Problem(path, f"{file} does not exist in {basedir}; {remedy}")
 
 
-def _environments(framework: dict, platforms: list[dict]) -> dict[validator.Path, str]:
-    """The environments in which a framework runs on these platforms, by the key that names each."""
-    found = {}
-    for accelerator in dict.fromkeys(platform["accelerator"] for platform in platforms):
-        own = framework["envs"].get(accelerator)
-        found[("envs", accelerator) if own else ("env",)] = own or framework["env"]
+def _formats(entries: dict, name: str) -> dict[str, dict]:
+    """The format ``name`` and those from which it is made; unknown ones are left out, as another check says so."""
+    formats = frameworks.exports(entries)
+    waiting, found = [name], {}
+    while waiting:
+        made = waiting.pop()
+        if made in formats and made not in found:
+            found[made] = formats[made]
+            reads = [
+                read for task in ("model", "decode") for read in formats[made].get(task, {}).get("reads", [])
+            ]
+            waiting += [read.partition("/")[0] for read in reads if "/" in read]
     return found
 
 
-def adapter_file(adapter: str) -> str:
-    """File of a framework's `adapter`, from the project's directory: a path of its own ends in .py."""
-    return adapter if adapter.endswith(".py") else f"{SCRIPTS}/frameworks/{adapter}/adapter.py"
+def _environments(
+    name: str, entry: dict, rows: list[str], platforms: list[dict]
+) -> Iterator[tuple[validator.Path, str]]:
+    """The environments in which these rows run on these platforms, each with the key that names it."""
+    for row in rows:
+        for accelerator in dict.fromkeys(platform["accelerator"] for platform in platforms):
+            reached = frameworks.reach(entry, row, accelerator)
+            if reached is None:
+                continue
+            keys: list[validator.Path] = [
+                ("rows", row, "accelerators", accelerator),
+                ("accelerators", accelerator),
+            ]
+            places = [
+                entry["rows"][row]["accelerators"].get(accelerator, {}),
+                entry["accelerators"][accelerator],
+            ]
+            own = [key for key, place in zip(keys, places, strict=True) if "env" in place]
+            yield ("frameworks", name, *(own[0] if own else ()), "env"), reached["env"]
+
+
+def _other_env(env: str, basedir: Path) -> str:
+    known = sorted(path.stem for path in (basedir / "envs").glob("*.yaml"))
+    return f"write it, or correct the key{nearest(env, known)}"
+
+
+def _definitions(name: str, entry: dict, models: dict) -> Iterator[tuple[str, validator.Path, str]]:
+    """(file, key, remedy) of each architecture that the framework needs in its own terms."""
+    for model, about in models.items():
+        definition = about["definition"]
+        if frameworks.model_reason(entry, model, definition) is None:
+            reason = "{code: unsupported-model, why: It has no …}"
+            remedy = f"write it, or say why not, in config/frameworks/{name}.yaml or an overlay: "
+            remedy += f"frameworks: {{{name}: {{unsupported: {{{model}: {reason}}}}}}}"
+            file = f"{FOLDERS}/{entry['definitions']}/models/{definition}.py"
+            yield file, ("frameworks", name, "definitions"), remedy
 
 
 def _check_published(config: dict, basedir: Path) -> Iterator[Problem]:
@@ -287,7 +386,9 @@ CHECKS: dict[Callable[[dict, Path], Iterator[Problem]], list[tuple[str, ...]]] =
     ],
     _check_environment: [("frameworks", "*", "environment", "**")],
     _check_adapters: [("frameworks", "*", "adapter"), ("frameworks", "*", "engine")],
-    _check_unsupported: [("frameworks", "*", "unsupported"), ("models",)],
+    _check_unsupported: [("frameworks", "*", "unsupported"), ("models", "*", "definition")],
+    _check_accelerators: [("frameworks", "*", "accelerators"), ("frameworks", "*", "rows", "**")],
+    _check_exports: [("frameworks", "*", "export"), ("frameworks", "*", "exports", "**")],
     _check_variants: [("models", "*", "scale_of")],
     _check_workloads: [
         ("models", "*", "workload", "**"),
@@ -299,7 +400,7 @@ CHECKS: dict[Callable[[dict, Path], Iterator[Problem]], list[tuple[str, ...]]] =
         ("run", "rows", "*"),
         ("models", "*", "definition"),
         ("platforms", "*", "accelerator"),
-        *(("frameworks", "*", key) for key in FILE_KEYS),
+        *(("frameworks", "*", key, "**") for key in FILE_KEYS),
     ],
     _check_published: [("published",)],
 }

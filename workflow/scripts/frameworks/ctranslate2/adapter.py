@@ -23,19 +23,6 @@ ENGINES = {"llama": ctranslate2.Generator, "whisper": ctranslate2.models.Whisper
 class Adapter(base.Adapter):
     """One engine, loaded once, serves every task."""
 
-    def __init__(self, job: base.Job):
-        super().__init__(job)
-        if job.lane not in LANES:
-            raise base.UnsupportedError("unsupported-lane", f"this adapter has no {job.lane} lane")
-        if job.definition not in ENGINES:
-            raise base.UnsupportedError(
-                "unsupported-model", "CTranslate2 runs its built-in Transformer architectures, no graph"
-            )
-        if job.accelerator != "cpu":
-            raise base.UnsupportedError(
-                "no-device", f"this environment has no libraries of CTranslate2 for {job.accelerator}"
-            )
-
     def describe(self) -> dict[str, Any]:
         return {
             "version": ctranslate2.__version__,
@@ -58,8 +45,6 @@ class Adapter(base.Adapter):
             )
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
-        if task == "training":
-            raise base.UnsupportedError("no-training", "CTranslate2 runs inference only")
         inputs = self.job.task_inputs(task)
         if self.job.definition == "whisper":
             return self._transcription(inputs["input_features"], inputs["decoder_input_ids"])

@@ -39,10 +39,6 @@ class Adapter(base.Adapter):
 
     def __init__(self, job: base.Job):
         super().__init__(job)
-        if job.lane not in LANES:
-            raise base.UnsupportedError("unsupported-lane", f"this adapter has no {job.lane} lane")
-        if job.lane == "tf32" and job.accelerator != "cuda":
-            raise base.UnsupportedError("unsupported-lane", "TF32 is a format of NVIDIA's tensor cores")
         self.dtype, precision = LANES[job.lane]
         jax.config.update("jax_default_matmul_precision", precision)
         # XLA reads both when its client starts, which is on the first question about devices.

@@ -41,8 +41,6 @@ class Adapter(base.Adapter):
 
     def __init__(self, job: base.Job):
         super().__init__(job)
-        if job.lane not in LANES:
-            raise base.UnsupportedError("unsupported-lane", f"this adapter has no {job.lane} lane")
         llama_cpp.llama_backend_init()
         device = _device(job.accelerator)
         self.device = _text(LIBRARY.ggml_backend_dev_description, device) if device else "cpu"
@@ -83,8 +81,6 @@ class Adapter(base.Adapter):
         self.classes = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self.model))
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
-        if task == "training":
-            raise base.UnsupportedError("no-training", "llama.cpp's bindings for Python run inference only")
         (tokens,) = self.job.task_inputs(task)["input_ids"].astype(np.int32)
         decode = task == "decode"
         self.context = self._new_context(len(tokens) + (self.job.decode_tokens if decode else 0))

@@ -33,8 +33,6 @@ class Adapter(base.Adapter):
 
     def __init__(self, job: base.Job):
         super().__init__(job)
-        if job.lane != "float32":
-            raise base.UnsupportedError("unsupported-lane", f"this adapter has no {job.lane} lane")
         threads.confine(job.threads)
         self.device = _device(job.accelerator)
         self.place = DeviceRef.from_device(self.device)
@@ -59,8 +57,6 @@ class Adapter(base.Adapter):
         self.weights = {name: layout.to_max(array) for name, array in found.items()}
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
-        if task == "training":
-            raise base.UnsupportedError("no-training", "max.graph has no automatic differentiation")
         inputs = self.job.task_inputs(task)
         if task == "decode":
             return self._generation(inputs["input_ids"])

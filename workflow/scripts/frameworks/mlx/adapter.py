@@ -36,10 +36,6 @@ class Adapter(base.Adapter):
 
     def __init__(self, job: base.Job):
         super().__init__(job)
-        if job.lane not in DTYPES:
-            raise base.UnsupportedError("unsupported-lane", f"this adapter has no {job.lane} lane")
-        if job.lane == "tf32" and job.accelerator != "cuda":
-            raise base.UnsupportedError("unsupported-lane", "TF32 is a format of NVIDIA's tensor cores")
         # Asked once, at the first product: without it, float32 on NVIDIA's GPUs is TF32.
         os.environ["MLX_ENABLE_TF32"] = str(int(job.lane == "tf32"))
         self.dtype = DTYPES[job.lane]

@@ -27,8 +27,6 @@ class Adapter(base.Adapter):
 
     def __init__(self, job: base.Job):
         super().__init__(job)
-        if job.lane != "float32":
-            raise base.UnsupportedError("unsupported-lane", f"this adapter has no {job.lane} lane")
         provider = PROVIDERS.get(job.accelerator)
         if provider not in ort.get_available_providers():
             raise base.UnsupportedError(
@@ -56,8 +54,6 @@ class Adapter(base.Adapter):
         self.graph = self.job.export.read_bytes()
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
-        if task == "training":
-            raise base.UnsupportedError("no-training", "the onnxruntime package runs inference only")
         if task == "decode":
             return self._generation(self.job.task_inputs(task)["input_ids"])
         if self.session is None:

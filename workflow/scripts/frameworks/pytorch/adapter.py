@@ -27,10 +27,6 @@ class Adapter(base.Adapter):
 
     def __init__(self, job: base.Job):
         super().__init__(job)
-        if job.lane not in LANES:
-            raise base.UnsupportedError("unsupported-lane", f"this adapter has no {job.lane} lane")
-        if job.lane == "tf32" and job.accelerator != "cuda":
-            raise base.UnsupportedError("unsupported-lane", "TF32 is a format of NVIDIA's tensor cores")
         self.dtype = LANES[job.lane]
         # The newer fp32_precision leaves torch.export (2.11 to 2.13) with "a mix of the legacy and new APIs".
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = job.lane == "tf32"
@@ -38,9 +34,6 @@ class Adapter(base.Adapter):
         self.device = _device(job.accelerator)
         self.compiled = bool(job.options.get("compile", False))
         self.mode = job.options.get("mode")
-        if self.mode == "reduce-overhead" and self.device.type != "cuda":
-            why = f"{self.mode} captures CUDA graphs, and {job.accelerator} has none"
-            raise base.UnsupportedError("no-device", why)
         self.module: torch.nn.Module | None = None
         on_gpu = self.device.type == "cuda"
         self.events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if on_gpu else None

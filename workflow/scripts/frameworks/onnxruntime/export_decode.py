@@ -8,16 +8,16 @@ after it (time = 1).
 
 from __future__ import annotations
 
-import argparse
-import logging
 import time
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from arena import files, tensors
-from export_onnx import PROTOBUF_LIMIT
+from arena import files
+from frameworks.errors import UnsupportedError
+from frameworks.exporting import Export
+from frameworks.onnxruntime.size import refuse_large
 from frameworks.pytorch.models.loading import load as load_module
 
 TRACED = (
@@ -36,7 +36,22 @@ class Extend(nn.Module):
         return self.module.extend(input_ids, past)
 
 
-def export(module: nn.Module, positions: int, out: Path) -> None:
+def export(task: Export) -> None:
+    """Write the graph. Raises UnsupportedError where the definition has no cache, or the weights are too large."""
+    refuse_large(task)
+    config = task.architecture()
+    module = load_module(task.definition, config, task.weights()).eval()
+    if not hasattr(module, "extend"):
+        where = f"frameworks/pytorch/models/{task.definition}.py"
+        raise UnsupportedError("no-kv-cache", f"{where} has no forward pass with a key-value cache.")
+    print(f"exporting {task.definition} with a cache", flush=True)
+    begin = time.perf_counter()
+    with files.replacing(task.out) as temporary:
+        write(module, config["max_position_embeddings"], temporary)
+    print(f"{task.out}: {task.out.stat().st_size / 1e6:.1f} MB in {time.perf_counter() - begin:.1f} s")
+
+
+def write(module: nn.Module, positions: int, out: Path) -> None:
     """Write ``module``, which has ``extend`` and ``buffers_for``, for ``positions`` positions at most."""
     past = module.buffers_for(TRACED)
     new_axis = torch.export.Dim("time", min=1, max=positions)
@@ -54,35 +69,3 @@ def export(module: nn.Module, positions: int, out: Path) -> None:
         external_data=False,
         verbose=False,
     )
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--definition", required=True, help="module in frameworks/pytorch/models/")
-    parser.add_argument("--weights", type=Path, required=True, help="read: model.safetensors")
-    parser.add_argument("--config", type=Path, required=True, help="read: config.json")
-    parser.add_argument("--out", type=Path, required=True, help="written: decode.onnx")
-    args = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
-    log = logging.getLogger("export_onnx_decode")
-    log.setLevel(logging.INFO)  # the exporter itself tells every rewrite at this level
-
-    if args.weights.stat().st_size > PROTOBUF_LIMIT:
-        raise SystemExit(
-            f"{args.weights}: over 2 GB, which one ONNX file cannot hold; export a smaller model"
-        )
-    config = files.read_json(args.config)
-    module = load_module(args.definition, config, tensors.load(args.weights)).eval()
-    if not hasattr(module, "extend"):
-        raise SystemExit(
-            f"frameworks/pytorch/models/{args.definition}.py has no forward pass with a key-value cache"
-        )
-    log.info("exporting %s with a cache", args.definition)
-    begin = time.perf_counter()
-    with files.replacing(args.out) as temporary:
-        export(module, config["max_position_embeddings"], temporary)
-    log.info("%s: %.1f MB in %.1f s", args.out, args.out.stat().st_size / 1e6, time.perf_counter() - begin)
-
-
-if __name__ == "__main__":
-    main()

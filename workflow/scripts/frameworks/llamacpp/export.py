@@ -7,8 +7,6 @@ the file, only the size of the vocabulary: every tool that needs no text reads i
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,8 @@ import numpy as np
 from gguf import GGMLQuantizationType, LlamaFileType
 
 from arena import files, tensors
+from frameworks.errors import UnsupportedError
+from frameworks.exporting import Export
 from models.spec import llama
 
 #: Lane -> (the file's type as llama.cpp names it, the type of its matrices).
@@ -28,30 +28,24 @@ FORMATS = {
 }
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--name", required=True, help="the model's name, for the file's metadata")
-    parser.add_argument("--lane", required=True, choices=FORMATS)
-    parser.add_argument("--weights", type=Path, required=True, help="read: model.safetensors")
-    parser.add_argument("--config", type=Path, required=True, help="read: config.json")
-    parser.add_argument("--out", type=Path, required=True, help="written: the GGUF file")
-    options = parser.parse_args(arguments)
-
-    config = files.read_json(options.config)
-    export(tensors.load(options.weights), config, options.name, options.lane, options.out)
-    print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB, {options.lane}", file=sys.stderr)
+def export(task: Export) -> None:
+    """Write the GGUF file. Raises UnsupportedError where the model is no LLaMA."""
+    if task.definition != "llama":
+        raise UnsupportedError(
+            "unsupported-model", f"This export to GGUF knows llama only, not {task.definition}."
+        )
+    write(task.weights(), task.architecture(), task.model, task.lane, task.out)
+    print(f"{task.out}: {task.out.stat().st_size / 1e6:.1f} MB, {task.lane}")
 
 
-def export(
+def write(
     weights: Mapping[str, np.ndarray], config: dict[str, Any], name: str, lane: str, path: Path
 ) -> None:
     """Write ``weights`` (float32, under the checkpoint's names) to ``path``, atomically.
 
-    Raises TensorNameError (a KeyError) naming missing and unexpected tensors, ValueError where the model
-    is no LLaMA or has a row that Q8_0's blocks of 32 do not divide.
+    Raises TensorNameError (a KeyError) naming missing and unexpected tensors, ValueError where a tensor has a
+    row that Q8_0's blocks of 32 do not divide.
     """
-    if config["definition"] != "llama":
-        raise ValueError(f"definition {config['definition']}: this export knows llama only")
     tensors.check_names(set(weights), set(llama.tensors(config)), "weights of definition llama")
     file_type, matrix_type = FORMATS[lane]
     with files.replacing(path) as temporary:
@@ -122,7 +116,3 @@ def quantized(name: str, array: np.ndarray, kind: GGMLQuantizationType) -> np.nd
             f"tensor {name} has rows of {array.shape[-1]} elements; {kind.name} needs multiples of {block}"
         )
     return gguf.quantize(array, kind)
-
-
-if __name__ == "__main__":
-    main()

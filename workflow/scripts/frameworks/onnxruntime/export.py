@@ -6,42 +6,26 @@ stay fixed, so that the runtime can specialise on them.
 
 from __future__ import annotations
 
-import argparse
-import logging
 import time
-from pathlib import Path
 
 import torch
 
 from arena import files, tensors
+from frameworks.exporting import Export
+from frameworks.onnxruntime.size import refuse_large
 from frameworks.pytorch.models.loading import load as load_module
 
-PROTOBUF_LIMIT = 2_000_000_000  # bytes; a larger model needs its weights beside the graph
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--definition", required=True, help="module in frameworks/pytorch/models/")
-    for name in ("weights", "config", "inputs"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="model.onnx")
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
-    log = logging.getLogger("export_onnx")
-    log.setLevel(logging.INFO)  # the exporter itself tells every rewrite at this level
-
-    if args.weights.stat().st_size > PROTOBUF_LIMIT:
-        raise SystemExit(
-            f"{args.weights}: over 2 GB, which one ONNX file cannot hold; export a smaller model"
-        )
-    weights, config = tensors.load(args.weights), files.read_json(args.config)
-    module = load_module(args.definition, config, weights, torch.float32, torch.device("cpu")).eval()
-    inputs = tensors.load(args.inputs)
+def export(task: Export) -> None:
+    """Write the graph. Raises UnsupportedError for weights that one file cannot hold."""
+    refuse_large(task)
+    module = load_module(task.definition, task.architecture(), task.weights()).eval()
+    inputs = task.inputs()
     full, small = tensors.select(inputs, "inference."), tensors.select(inputs, "latency.")
     shapes = {name: dynamic_axes(name, full[name].shape, small[name].shape) for name in full}
-    log.info("exporting %s, dynamic axes %s", args.definition, shapes)
+    print(f"exporting {task.definition}, dynamic axes {shapes}", flush=True)
     begin = time.perf_counter()
-    with files.replacing(args.out) as temporary:
+    with files.replacing(task.out) as temporary:
         torch.onnx.export(
             module,
             kwargs={name: torch.from_numpy(array) for name, array in full.items()},
@@ -53,7 +37,7 @@ def main() -> None:
             external_data=False,
             verbose=False,
         )
-    log.info("%s: %.1f MB in %.1f s", args.out, args.out.stat().st_size / 1e6, time.perf_counter() - begin)
+    print(f"{task.out}: {task.out.stat().st_size / 1e6:.1f} MB in {time.perf_counter() - begin:.1f} s")
 
 
 def dynamic_axes(name: str, full: tuple[int, ...], small: tuple[int, ...]) -> dict[int, torch.export.Dim]:
@@ -68,7 +52,3 @@ def dynamic_axes(name: str, full: tuple[int, ...], small: tuple[int, ...]) -> di
         for axis, sizes in enumerate(zip(full, small, strict=True))
         if sizes[0] != sizes[1]
     }
-
-
-if __name__ == "__main__":
-    main()

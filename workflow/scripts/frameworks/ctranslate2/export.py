@@ -7,8 +7,6 @@ model.safetensors, under the same names, and the vocabulary is made of the token
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from arena import files, tensors
+from frameworks.errors import UnsupportedError
+from frameworks.exporting import Export
 
 Tensors = dict[str, np.ndarray]
 
@@ -149,29 +148,21 @@ def fill(spec: Any, variables: Mapping[str, np.ndarray]) -> None:
     spec.optimize(quantization="float32")
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--weights", required=True, help="read: model.safetensors")
-    parser.add_argument("--config", required=True, help="read: config.json")
-    parser.add_argument("--inputs", required=True, help="read: inputs.safetensors")
-    parser.add_argument(
-        "--out", type=Path, required=True, help="written: model.bin, and two .json files beside it"
-    )
-    options = parser.parse_args(arguments)
-
-    config = files.read_json(options.config)
-    if config["definition"] not in VARIABLES:
-        sys.exit(f"CTranslate2 has {', '.join(VARIABLES)}, not {config['definition']}")
-    variables = VARIABLES[config["definition"]](tensors.load(options.weights), config)
-    spec = specification(config, tensors.load(options.inputs))
+def export(task: Export) -> None:
+    """Write model.bin, config.json and vocabulary.json. Raises UnsupportedError for other architectures."""
+    if task.definition not in VARIABLES:
+        why = (
+            f"CTranslate2 has {', '.join(VARIABLES)} among the arena's architectures, not {task.definition}."
+        )
+        raise UnsupportedError("unsupported-model", why)
+    config = task.architecture()
+    variables = VARIABLES[task.definition](task.weights(), config)
+    spec = specification(config, task.inputs())
     fill(spec, variables)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=options.out.parent) as folder:
-        spec.save(folder)
-        for name in ("vocabulary.json", "config.json", "model.bin"):
-            Path(folder, name).replace(options.out.with_name(name))
-    print(f"{len(variables)} variables, {options.out.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()
+    folder = task.out.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        spec.save(temporary)
+        for path in reversed(task.files):
+            Path(temporary, path.name).replace(path)
+    print(f"{len(variables)} variables, {task.out.stat().st_size / 1e6:.1f} MB")

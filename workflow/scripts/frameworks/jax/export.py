@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from arena import files, tensors
+from arena import tensors
+from frameworks.exporting import Export
 from frameworks.jax.models import layout
 
 
-def export(weights: Mapping[str, np.ndarray], config: dict[str, Any]) -> dict[str, np.ndarray]:
+def export(task: Export) -> None:
+    """Write params.safetensors."""
+    params = laid_out(task.weights(), task.architecture())
+    tensors.save(task.out, params)
+    print(f"{len(params)} tensors laid out for JAX")
+
+
+def laid_out(weights: Mapping[str, np.ndarray], config: dict[str, Any]) -> dict[str, np.ndarray]:
     """``weights`` in JAX's layout, under the checkpoint's names.
 
     Raises TensorNameError (a KeyError) naming missing and unexpected tensors, ValueError naming a
@@ -30,19 +36,3 @@ def export(weights: Mapping[str, np.ndarray], config: dict[str, Any]) -> dict[st
                 "the two files belong to different models"
             )
     return {name: layout.to_jax(name, array) for name, array in weights.items()}
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", required=True, help="read: model.safetensors")
-    parser.add_argument("--config", required=True, help="read: config.json")
-    parser.add_argument("--out", required=True, help="written: params.safetensors")
-    options = parser.parse_args(arguments)
-
-    params = export(tensors.load(options.weights), files.read_json(options.config))
-    tensors.save(options.out, params)
-    print(f"{len(params)} tensors laid out for JAX", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()

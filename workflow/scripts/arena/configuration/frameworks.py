@@ -1,0 +1,107 @@
+"""What a framework's file says of it, completed by convention, and what a row cannot do, in one place.
+
+An entry is what `frameworks.<id>` of the resolved configuration holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SCRIPTS = "workflow/scripts"
+ENGINES = "workflow/engines"
+FOLDERS = f"{SCRIPTS}/frameworks"
+
+Entry = Mapping[str, Any]
+Reason = dict[str, str]  # code, why
+
+#: The tasks that a framework may lack, with the code that the report shows.
+TASK_CODES = {"training": "no-training", "decode": "no-kv-cache"}
+#: Lanes that exist on some accelerators only, and why.
+LANES = {"tf32": ({"cuda"}, "TF32 is a format of NVIDIA's tensor cores.")}
+#: What an export job may read of a model, by the name in `reads`.
+SOURCES = {"weights": "model.safetensors", "config": "config.json", "inputs": "inputs.safetensors"}
+
+
+def complete(frameworks: Mapping[str, Any], basedir: Path) -> None:
+    """Fill, in place, what an entry leaves to convention: environment, distribution, adapter or engine, definitions.
+
+    Only keys that are None are filled, and what is no mapping is left to the schema. An entry for which there is
+    neither adapter nor engine keeps None for both.
+    """
+    for name, entry in frameworks.items():
+        if not isinstance(entry, dict):
+            continue
+        for key in ("env", "distribution"):
+            if entry.get(key) is None:
+                entry[key] = name
+        if entry.get("adapter") is None and entry.get("engine") is None:
+            if (basedir / FOLDERS / name / "adapter.py").is_file():
+                entry["adapter"] = f"{FOLDERS}/{name}/adapter.py"
+            elif (basedir / ENGINES / name).is_dir():
+                entry["engine"] = name
+        if entry.get("definitions") is None and (basedir / FOLDERS / name / "models").is_dir():
+            entry["definitions"] = name
+
+
+def reach(entry: Entry, row: str, accelerator: str) -> dict[str, Any] | None:
+    """How the row reaches the accelerator: ``env``, ``distribution``, ``libraries`` and ``interface``.
+
+    None where the framework or the row has no such accelerator.
+    """
+    own = entry["rows"][row]["accelerators"]
+    if accelerator not in entry["accelerators"] or (own and accelerator not in own):
+        return None
+    common = {key: entry[key] for key in ("env", "distribution", "libraries")}
+    return common | {"interface": accelerator} | entry["accelerators"][accelerator] | own.get(accelerator, {})
+
+
+def unsupported(entry: Entry, row: str, model: str, definition: str, accelerator: str) -> Reason | None:
+    """Why the row cannot run the model on the accelerator; None if it can, as far as its file tells."""
+    variant = entry["rows"][row]
+    where, why = LANES.get(variant["lane"], ({accelerator}, ""))
+    if accelerator not in where:
+        return {"code": "unsupported-lane", "why": why}
+    if accelerator not in entry["accelerators"]:
+        known = ", ".join(entry["accelerators"])
+        return {"code": "no-device", "why": f"{entry['name']} computes on {known}, not on {accelerator}."}
+    if reach(entry, row, accelerator) is None:
+        known = ", ".join(variant["accelerators"])
+        return {"code": "no-device", "why": variant["elsewhere"] or f"This row is for {known}."}
+    return model_reason(entry, model, definition)
+
+
+def model_reason(entry: Entry, model: str, definition: str) -> Reason | None:
+    """Why the framework cannot run the model on any device: named itself, or by its definition."""
+    reasons = entry["unsupported"]
+    return reasons.get(model) or reasons.get(definition)
+
+
+def unsupported_tasks(entry: Entry) -> dict[str, Reason]:
+    """The tasks that the framework cannot do, each with its reason."""
+    return {task: {"code": TASK_CODES[task], "why": why} for task, why in entry["unsupported_tasks"].items()}
+
+
+def distributions(entry: Entry) -> list[dict[str, Any]]:
+    """Every ``distribution`` under which the framework may be installed, with its ``libraries``, each once."""
+    variants = [{}, *entry["accelerators"].values()]
+    found = {
+        variant.get("distribution", entry["distribution"]): variant.get("libraries", entry["libraries"])
+        for variant in variants
+    }
+    return [{"distribution": name, "libraries": libraries} for name, libraries in found.items()]
+
+
+def exports(frameworks: Mapping[str, Entry]) -> dict[str, dict[str, Any]]:
+    """The formats that frameworks write, by name; ``framework`` is whose folder has the exporter."""
+    return {
+        name: {**made, "env": made["env"] or entry["env"], "framework": framework}
+        for framework, entry in frameworks.items()
+        for name, made in entry["exports"].items()
+    }
+
+
+def exporter_file(made: Mapping[str, Any], task: str) -> str:
+    """The exporter of a format's files for ``task`` (model or decode), from the project's directory."""
+    return f"{FOLDERS}/{made['framework']}/{made[task]['exporter']}.py"
