@@ -6,7 +6,7 @@ CORES  ?= all
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEPLOY := workflow/deploy
 
-.PHONY: help setup report plan changed since check test lint lint-python lint-engines format lock compare fidelity bench clean
+.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock compare fidelity bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ format: setup  ## format the Snakefiles and the Python code
 	snakefmt Snakefile workflow/rules
 	ruff check --fix workflow tests
 	ruff format workflow tests
+
+docs: setup  ## write what pages tell of the catalogue and the schema (ARGS=--check to look only)
+	python workflow/tools/document.py $(ARGS)
 
 lock: setup  ## pin what the direct requirements in envs/ need (ENV=jax: only that file; ARGS=--upgrade)
 	python $(DEPLOY)/lock.py $(if $(ENV),envs/$(ENV).*,envs/*.yaml envs/*.txt) --prefer envs/*.yaml $(ARGS)

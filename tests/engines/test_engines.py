@@ -66,13 +66,12 @@ def test_what_a_lock_file_says_of_one_engine(lock):
 
 
 def test_an_engine_that_is_not_locked_is_named(lock):
-    with pytest.raises(KeyError, match="no package arena-other: name its folder"):
+    with pytest.raises(KeyError, match="no package arena-other: run `cargo build`"):
         crates.locked(lock, "arena-other")
 
 
 def test_every_engine_is_locked():
-    for engine in sorted(path.parent.name for path in ENGINES.glob("*/Cargo.toml")):
-        name = engine if engine == "arena" else f"arena-{engine}"
+    for name in sorted(path.parent.name for path in ENGINES.glob("*/Cargo.toml")):
         assert f"{name} 0.1.0 of this checkout" in crates.locked(ENGINES / "Cargo.lock", name)
 
 
@@ -107,12 +106,14 @@ def test_an_engine_without_program_asks_the_registry_if_it_can(tmp_path):
 def manifests(tmp_path):
     """The files of a workspace with one engine, which prints a number through a published crate."""
     root = tmp_path / "workspace"
-    (root / "tiny/src").mkdir(parents=True)
-    (root / "Cargo.toml").write_text('[workspace]\nresolver = "3"\nmembers = ["tiny"]\n')
+    (root / "arena-tiny/src").mkdir(parents=True)
+    (root / "Cargo.toml").write_text('[workspace]\nresolver = "3"\nmembers = ["arena*"]\n')
     package = '[package]\nname = "arena-tiny"\nversion = "0.1.0"\nedition = "2024"\n'
-    (root / "tiny/Cargo.toml").write_text(f'{package}[features]\nvulkan = []\n[dependencies]\nitoa = "1"\n')
+    (root / "arena-tiny/Cargo.toml").write_text(
+        f'{package}[features]\nvulkan = []\n[dependencies]\nitoa = "1"\n'
+    )
     source = 'fn main() { print!("{} {}", itoa::Buffer::new().format(7), cfg!(feature = "vulkan")) }\n'
-    (root / "tiny/src/main.rs").write_text(source)
+    (root / "arena-tiny/src/main.rs").write_text(source)
     return root
 
 
@@ -139,15 +140,15 @@ def test_a_program_is_built_and_described(tmp_path, workspace):
 
 @pytest.mark.network
 def test_a_failed_build_is_a_failed_cell(tmp_path, workspace):
-    (workspace / "tiny/src/main.rs").write_text("fn main() { 1 + itoa::nothing() }\n")
+    (workspace / "arena-tiny/src/main.rs").write_text("fn main() { 1 + itoa::nothing() }\n")
     record, program = build(tmp_path, workspace)
     assert (record["status"], record["reason"]["code"]) == ("failed", "build-failed")
     assert record["reason"]["detail"].startswith("error[E0425]: cannot find function `nothing`")
     assert program.read_bytes() == b""
 
 
-def test_an_accelerator_is_a_feature_where_the_crate_has_it(manifests):
-    manifest = manifests / "tiny/Cargo.toml"
+def test_an_interface_is_a_feature_where_the_crate_has_it(manifests):
+    manifest = manifests / "arena-tiny/Cargo.toml"
     assert build_engine.feature(manifest, "vulkan") == ["vulkan"]
     assert build_engine.feature(manifest, "cuda") == []
 

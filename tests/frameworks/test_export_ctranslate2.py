@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-import export_ctranslate2 as export
 import miniatures
+from frameworks.ctranslate2 import export
 
 MODELS = {"SmolLM2-135M": export.llama_variables, "Whisper-tiny": export.whisper_variables}
 

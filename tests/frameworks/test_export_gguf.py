@@ -17,8 +17,10 @@ import torch
 from gguf import GGMLQuantizationType
 
 import compute_reference
-import export_gguf
 from arena.judging import distances, losses, verdict
+from frameworks.errors import UnsupportedError
+from frameworks.exporting import Export
+from frameworks.llamacpp import export as export_gguf
 
 NAME = "SmolLM2-135M"
 TOLERANCES = {
@@ -34,7 +36,7 @@ TOLERANCES = {
 def export(path: Path, lane: str = "float32", **changes) -> gguf.GGUFReader:
     """The miniature's GGUF, written and opened again."""
     arguments = {"weights": miniatures.weights(NAME), "config": miniatures.config(NAME)} | changes
-    export_gguf.export(**arguments, name="a model", lane=lane, path=path)
+    export_gguf.write(**arguments, name="a model", lane=lane, path=path)
     return gguf.GGUFReader(path)
 
 
@@ -193,11 +195,12 @@ def test_metadata_says_all_that_llama_cpp_needs(tmp_path):
 
 
 def test_what_cannot_be_exported_is_refused_by_name(tmp_path):
-    path, config, weights = tmp_path / "model.gguf", miniatures.config(NAME), miniatures.weights(NAME)
+    path, weights = tmp_path / "model.gguf", miniatures.weights(NAME)
     with pytest.raises(KeyError, match=r"missing.*model\.norm\.weight"):
         export(path, weights={name: array for name, array in weights.items() if name != "model.norm.weight"})
-    with pytest.raises(ValueError, match="definition resnet"):
-        export(path, config=config | {"definition": "resnet"})
+    with pytest.raises(UnsupportedError, match="llama only, not resnet") as raised:
+        export_gguf.export(Export("ResNet-50", "resnet", "float32", (path,), {}))
+    assert raised.value.code == "unsupported-model"
     odd = weights | {"model.embed_tokens.weight": weights["model.embed_tokens.weight"][:, :80]}
     with pytest.raises(ValueError, match=r"token_embd\.weight has rows of 80 elements; Q8_0 needs multiples"):
         export(path, "int8", weights=odd)

@@ -9,10 +9,11 @@ ort = pytest.importorskip("onnxruntime", reason="needs ONNX Runtime, the ONNX ex
 
 import torch
 
-import export_onnx_decode
 import miniatures
 from arena import files, tensors
 from frameworks.base import Job, UnsupportedError
+from frameworks.exporting import Export
+from frameworks.onnxruntime import export_decode
 from frameworks.onnxruntime.adapter import Adapter
 from frameworks.pytorch.models import generation
 from frameworks.pytorch.models.loading import load
@@ -33,8 +34,8 @@ def exported(tmp_path_factory):
     tensors.save(weights, WEIGHTS)
     files.write_json(config, CONFIG)
     tensors.save(folder / "inputs.safetensors", {"decode.input_ids": PROMPT})
-    paths = ["--weights", str(weights), "--config", str(config), "--out", str(graph)]
-    export_onnx_decode.main(["--definition", "llama", *paths])
+    reads = {"weights": weights, "config": config}
+    export_decode.export(Export("SmolLM2-135M", "llama", "float32", (graph,), reads))
     return Job(
         weights=weights,
         config=config,
@@ -103,9 +104,11 @@ def test_without_the_graph_it_does_not_generate(exported):
 def test_a_model_without_a_cache_is_refused(tmp_path):
     tensors.save(tmp_path / "model.safetensors", miniatures.weights("SmolVLA"))
     files.write_json(tmp_path / "config.json", miniatures.config("SmolVLA"))
-    paths = ["--weights", str(tmp_path / "model.safetensors"), "--config", str(tmp_path / "config.json")]
-    with pytest.raises(SystemExit, match=r"action_expert\.py has no forward pass with a key-value cache"):
-        export_onnx_decode.main(
-            ["--definition", "action_expert", *paths, "--out", str(tmp_path / "out.onnx")]
-        )
+    reads = {"weights": tmp_path / "model.safetensors", "config": tmp_path / "config.json"}
+    task = Export("SmolVLA", "action_expert", "float32", (tmp_path / "out.onnx",), reads)
+    with pytest.raises(
+        UnsupportedError, match=r"action_expert\.py has no forward pass with a key-value"
+    ) as raised:
+        export_decode.export(task)
+    assert raised.value.code == "no-kv-cache"
     assert not (tmp_path / "out.onnx").exists()

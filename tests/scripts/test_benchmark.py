@@ -131,6 +131,37 @@ def test_a_repeat_is_warm_and_is_skipped_where_round_one_failed(model):
     assert skipped["status"] == "failed" and skipped["reason"]["code"] == "skipped" and outputs == {}
 
 
+def test_a_task_that_the_framework_cannot_do_is_recorded_and_not_run(model):
+    reasons = {"training": {"code": "no-training", "why": "It runs inference only."}}
+    options = {"fault": "segfault", "during": "training"}
+    result, _ = benchmark(model, options, "--unsupported-tasks", json.dumps(reasons))
+    assert result["status"] == "ok" and result["asked"] == ["inference", "latency", "training"]
+    reason = {"code": "no-training", "detail": "It runs inference only."}
+    assert result["tasks"]["training"] == {"status": "unsupported", "reason": reason}
+    assert result["tasks"]["latency"]["status"] == "ok"
+
+
+@pytest.mark.parametrize("status", ["unsupported", "failed"])
+def test_an_export_that_was_not_made_is_the_cells_reason(model, status):
+    reason = {"code": "export-failed", "detail": "no such tensor"}
+    files.write_text(model / "model.bin", "")
+    files.write_json(model / "model.bin.json", {"status": status, "reason": reason, "seconds": 1.0})
+    result, outputs = benchmark(model, {"fault": "hang"}, "--export", str(model / "model.bin"))
+    assert (result["status"], result["reason"], outputs) == (status, reason, {})
+
+
+def test_an_export_for_generation_that_was_not_made_costs_generation_alone(model):
+    reason = {"code": "no-kv-cache", "detail": "It has none."}
+    record = {"status": "unsupported", "reason": reason}
+    files.write_text(model / "decode.bin", "")
+    files.write_json(model / "decode.bin.json", record)
+    protocol = json.dumps(PROTOCOL | {"tasks": ["inference", "decode"]})
+    more = ["--decode-export", str(model / "decode.bin"), "--protocol", protocol]
+    result, _ = benchmark(model, {}, *more)
+    assert result["status"] == "ok" and result["tasks"]["decode"] == record
+    assert result["tasks"]["inference"]["status"] == "ok"
+
+
 def test_a_declared_unsupported_cell_runs_nothing(model):
     why = {"code": "unsupported-model", "why": "text only"}
     result, _ = benchmark(model, {"fault": "hang"}, "--unsupported", json.dumps(why))

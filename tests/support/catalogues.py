@@ -6,7 +6,6 @@ FRAMEWORK = """
     url: https://x.org
     license: MIT
     env: base
-    adapter: pytorch
+    adapter: workflow/scripts/frameworks/pytorch/adapter.py
     distribution: x
-    trains: false
 """

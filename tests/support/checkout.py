@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from arena import files
-from arena.configuration import loader
+from arena.configuration import frameworks, loader
 from runner import REPOSITORY, RUNNER, environ
 
 CONDA_PREFIX = Path(os.environ.get("ARENA_CONDA_PREFIX", REPOSITORY / ".snakemake" / "conda-tests"))
@@ -27,6 +27,16 @@ MINIATURE = loader.resolve(loader.read_yaml(REPOSITORY / "config/test.yaml"), RE
 MODELS, ROWS = MINIATURE["run"]["models"], MINIATURE["run"]["rows"]
 FRAMEWORKS = {row: entry for entry in MINIATURE["frameworks"].values() for row in entry["rows"]}
 ENGINES = [row for row in ROWS if FRAMEWORKS[row]["engine"]]
+UNSUPPORTED = {  # the models that a row cannot run on the miniature's platform, each with the reason
+    row: {
+        name: reason
+        for name in MODELS
+        if (
+            reason := frameworks.unsupported(entry, row, name, MINIATURE["models"][name]["definition"], "cpu")
+        )
+    }
+    for row, entry in FRAMEWORKS.items()
+}
 LANES = {row: entry["rows"][row]["lane"] for row, entry in FRAMEWORKS.items()}
 # Rust as it is installed for this user, and one place for what it compiles, whatever HOME a test gives.
 # Optimising takes most of a build's time, and no test looks at how fast a program is.

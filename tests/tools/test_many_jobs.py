@@ -10,7 +10,7 @@ SIZE = many_jobs.Size(2, 3, 2, 2)
 
 
 def test_a_generated_configuration_has_the_cells_that_it_promises():
-    framework = many_jobs.read("config/frameworks.yaml")["frameworks"]["onnxruntime"]
+    framework = many_jobs.read("config/frameworks/onnxruntime.yaml")["frameworks"]["onnxruntime"]
     model = many_jobs.read("config/models/ResNet-50.yaml")["models"]["ResNet-50"]
     whole = loader.resolve(many_jobs.overlay(SIZE, framework, model), REPOSITORY)
     run = whole["run"]

@@ -41,7 +41,6 @@ def overlay(run, faults, trigger, **protocol):
     faulty |= {
         "adapter": "tests/support/adapters/faulty.py",
         "distribution": "numpy",
-        "trains": False,
         "rows": rows,
     }
     return {"run": {"models": [MODEL]} | run, "protocol": protocol, "frameworks": {"faulty": faulty}}

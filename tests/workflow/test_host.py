@@ -28,14 +28,21 @@ def snakemake(directory, *arguments, **variables):
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("distribution", "absent"), [("no-such-framework", True), ("pandas", False)])
-def test_a_framework_that_is_not_there_is_no_failure(tmp_path, distribution, absent):
+@pytest.mark.parametrize(
+    ("distribution", "on_cuda", "absent"),
+    [("no-such-framework", "none-either", True), ("pandas", "none-either", False), ("none", "pandas", False)],
+)
+def test_a_framework_that_is_not_there_is_no_failure(tmp_path, distribution, on_cuda, absent):
+    """It is there under whichever of its names."""
     cell = "results/benchmarks/local/ResNet-50/onnxruntime/round-1.json"
-    config = f"frameworks={{onnxruntime: {{distribution: {distribution}}}}}"
+    cuda = f"{{cuda: {{distribution: {on_cuda}}}}}"
+    config = f"frameworks={{onnxruntime: {{distribution: {distribution}, accelerators: {cuda}}}}}"
     printed = snakemake(tmp_path, "--config", config, "--dry-run", "--printshellcmds", "--", cell)
     assert "workflow/scripts/benchmark.py" in printed
     assert ("not installed here" in printed) is absent
-    assert ("workflow/scripts/export_onnx.py" in printed) is not absent  # nor is anything exported for it
+    assert (
+        "--exporter frameworks.onnxruntime.export " in printed
+    ) is not absent  # nor is anything exported for it
 
 
 def test_rules_run_in_the_python_that_runs_snakemake(tmp_path):

@@ -17,6 +17,7 @@ from checkout import (
     REPORTS,
     ROWS,
     SUMMARY,
+    UNSUPPORTED,
     append,
     judging,
     measuring,
@@ -26,11 +27,7 @@ from checkout import (
 
 PYTHON = [row for row in ROWS if row not in ENGINES]
 STRICT = [row for row in ROWS if LANES[row] == "float32"]
-NEW_ROW = """\\1      onnxruntime-again:
-        label: ONNX Runtime again
-        lane: float32
-        options: {}
-"""
+NEW_ROW = "      onnxruntime-again: {label: ONNX Runtime again}\n"
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +41,7 @@ def checkout(miniature):
 
 def exports(model):
     """The formats that the rows able to run ``model`` read."""
-    able = [FRAMEWORKS[row] for row in ROWS if model not in FRAMEWORKS[row]["unsupported"]]
+    able = [FRAMEWORKS[row] for row in ROWS if model not in UNSUPPORTED[row]]
     return {entry["export"] for entry in able} - {None}
 
 
@@ -60,11 +57,15 @@ ONNX = {"onnx", "openvino"}  # what is made from the graph that PyTorch exports
 UNET_ROWS = [
     row
     for row in ROWS
-    if FRAMEWORKS[row]["definitions"] == "torch"
-    or (FRAMEWORKS[row]["export"] in ONNX and "StableDiffusion" not in FRAMEWORKS[row]["unsupported"])
+    if FRAMEWORKS[row]["definitions"] == "pytorch"
+    or (FRAMEWORKS[row]["export"] in ONNX and "StableDiffusion" not in UNSUPPORTED[row])
 ]
 UNET = {"reference StableDiffusion", *(f"export_{format} StableDiffusion" for format in ONNX)}
 UNET |= measuring(["StableDiffusion"], UNET_ROWS) | judging(["StableDiffusion"])
+
+GGUF_ROWS = [row for row in ROWS if FRAMEWORKS[row]["export"] == "gguf"]
+GGUF = {"export_gguf SmolLM2-135M"} | measuring(["SmolLM2-135M"], GGUF_ROWS)
+GGUF |= judging(["SmolLM2-135M"], GGUF_ROWS)
 
 
 CHANGES = [
@@ -76,14 +77,18 @@ CHANGES = [
         measuring(rows=PYTHON) | judging(rows=PYTHON),
     ),
     ("workflow/engines/arena/src/protocol.rs", append("// a comment\n"), built(PROGRAMS)),
-    ("workflow/engines/candle/src/resnet.rs", append("// a comment\n"), built(["candle"])),
+    ("workflow/engines/arena-candle/src/resnet.rs", append("// a comment\n"), built(["candle"])),
     ("workflow/engines/Cargo.lock", append('[[package]]\nname = "another"\nversion = "1.0.0"\n'), set()),
     (
         "workflow/engines/Cargo.lock",
         replace('(name = "candle-nn"\nversion = )".*"', r'\1"9.9.9"'),
         built(["candle"]),
     ),
-    ("workflow/engines/Cargo.toml", replace(r'members = \["arena"', 'members = ["arena", "another"'), set()),
+    (
+        "workflow/engines/Cargo.toml",
+        replace(r'members = \["arena\*"', 'members = ["arena*", "another"'),
+        set(),
+    ),
     ("workflow/engines/Cargo.toml", replace('lto = "thin"', "lto = true"), built(PROGRAMS)),
     ("envs/rust.yaml", append("# a comment\n"), built(ENGINES)),
     (
@@ -92,6 +97,7 @@ CHANGES = [
         measuring(["Whisper-tiny"], JAX_ROWS) | judging(["Whisper-tiny"], JAX_ROWS),
     ),
     ("workflow/scripts/frameworks/pytorch/models/unet.py", append("# a comment\n"), UNET),
+    ("workflow/scripts/frameworks/llamacpp/export.py", append("# a comment\n"), GGUF),
     ("workflow/scripts/validate.py", append("# a comment\n"), judging()),
     ("config/config.yaml", replace(r"relative_l2: 1\.0e-4", "relative_l2: 2.0e-4"), judging(rows=STRICT)),
     ("report/report.md.j2", append("A last word.\n"), {"report"}),
@@ -112,10 +118,9 @@ def test_a_change_runs_its_own_jobs_again(checkout, path, edit, jobs):
 
 
 def test_a_new_row_runs_its_own_cells(checkout):
-    last = replace(r"(      onnxruntime:\n.*\n.*\n.*\n)", NEW_ROW)
     rows = ["onnxruntime-again"]
     asked = replace(r"    - onnxruntime\n", f"    - onnxruntime\n    - {rows[0]}\n")
-    with checkout.edited("config/frameworks.yaml", last):
+    with checkout.edited("config/frameworks/onnxruntime.yaml", append(NEW_ROW)):
         assert checkout.plan() == set()  # it is in the catalogue, but no run asks for it
         with checkout.edited("config/test.yaml", asked):
             assert checkout.plan() == measuring(rows=rows) | judging(rows=rows)

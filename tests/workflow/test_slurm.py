@@ -46,8 +46,9 @@ PLATFORMS = [
 ]
 NODES = {"fast": "n1", "slow": "n2", "epyc": "n1"}
 ZEROS = {
-    "name": "Zeros", "url": "https://example.org/zeros", "license": "MIT", "env": "base", "trains": False,
+    "name": "Zeros", "url": "https://example.org/zeros", "license": "MIT", "env": "base",
     "adapter": "tests/support/adapters/faulty.py", "distribution": "numpy",
+    "accelerators": {"cpu": {}, "cuda": {}, "vulkan": {}},
     "rows": {"zeros": {"label": "Zeros", "options": {"sleep_s": 0.2}}},
 }  # fmt: skip
 CONFIG = {

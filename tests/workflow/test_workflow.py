@@ -13,17 +13,13 @@ import pytest
 
 from arena.configuration import crates
 from arena.measuring import supervisor
-from checkout import ENGINES, FRAMEWORKS, LANES, MODELS, ROWS, snapshot
+from checkout import ENGINES, FRAMEWORKS, LANES, MODELS, ROWS, UNSUPPORTED, snapshot
 from runner import REPOSITORY, pins
 
 SCRIPTS = sorted((REPOSITORY / "workflow/scripts").glob("*.py"))
 STRICT = [row for row in ROWS if LANES[row] == "float32"]
-NO_TRAINING = {row for row in ROWS if not FRAMEWORKS[row]["trains"]}
-UNABLE = {(model, row) for row in ROWS for model in FRAMEWORKS[row]["unsupported"]}
-# No CPU has these.
-UNABLE |= {
-    (m, row) for m in MODELS for row in ROWS if row == "pytorch-reduce-overhead" or LANES[row] == "tf32"
-}
+NO_TRAINING = {row for row in ROWS if "training" in FRAMEWORKS[row]["unsupported_tasks"]} | {"inferi"}
+UNABLE = {(model, row) for row in ROWS for model in UNSUPPORTED[row]}
 # Without Rust its engines are not built, and for Inferi there is no program yet.
 UNABLE |= {(m, row) for m in MODELS for row in ENGINES if row == "inferi" or shutil.which("cargo") is None}
 # Inductor of PyTorch 2.13.0 vectorises the encoder's backward pass wrongly where two decoder layers attend

@@ -120,10 +120,10 @@ def engine_record(wildcards):
 
 def engine_sources(wildcards):
     """The files of the engine's crate and of those here that it is built from; none if there is no program."""
-    if not (ENGINES / wildcards.engine).exists():
+    if not frameworks.crate(ROOT, wildcards.engine).exists():
         return []
     names = crates.local(ENGINES / "Cargo.lock", f"arena-{wildcards.engine}")
-    folders = [ENGINES / name.removeprefix("arena-") for name in names]
+    folders = [ENGINES / name for name in names]
     found = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     return sorted(map(here, found))
 
@@ -146,7 +146,7 @@ def engine_interface(wildcards):
 @cache
 def locked_crates(engine):
     """What of Cargo.lock and of the workspace's Cargo.toml concerns this engine."""
-    if not (ENGINES / engine).exists():
+    if not frameworks.crate(ROOT, engine).exists():
         return "{}"
     with open(ENGINES / "Cargo.toml", "rb") as stream:
         manifest = tomllib.load(stream)

@@ -25,7 +25,7 @@ FLAGS = "-C target-cpu=native"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--workspace", type=Path, required=True, help="directory with Cargo.lock")
-    parser.add_argument("--engine", required=True, help="its folder in the workspace")
+    parser.add_argument("--engine", required=True, help="its crate is arena-ENGINE in the workspace")
     parser.add_argument("--crate", required=True, help="the framework's crate, whose version is reported")
     parser.add_argument("--interface", default="cpu", help="by which it reaches the device: a feature's name")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="crates compiled at a time")
@@ -45,13 +45,14 @@ def main() -> None:
 
 def attempt(args: argparse.Namespace) -> dict[str, Any]:
     """Build the engine and put its program in place; what came of that."""
-    manifest = args.workspace / args.engine / "Cargo.toml"
+    package = f"arena-{args.engine}"
+    manifest = args.workspace / package / "Cargo.toml"
     if not manifest.exists():
         return refused("unsupported", *published(args.crate))
     for program, what in (("cargo", "no Rust"), ("cc", "no C compiler, with which Rust links")):
         if shutil.which(program) is None:
             return refused("unsupported", "no-cargo", f"{what} here: `{program}` is not on the PATH")
-    package, features = f"arena-{args.engine}", feature(manifest, args.interface)
+    features = feature(manifest, args.interface)
     target = Path(os.environ.get("CARGO_TARGET_DIR", args.target)).resolve()
     command = ["cargo", "build", "--release", "--locked", "--jobs", str(args.threads), "--package", package]
     command += ["--target-dir", str(target)] + [f"--features={name}" for name in features]

@@ -1,24 +1,13 @@
-"""Write the tables of config/README.md from the configuration's schema.
-
-The text between two marker lines is replaced; the rest of the page is written by hand.
-"""
+"""The tables of config/README.md, from the configuration's schema."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-import library  # noqa: F401
-from arena import files
-from arena.configuration import loader
 from arena.configuration.validator import allowed, flat
-
-BEGIN = "<!-- The tables below are written by workflow/tools/document_config.py from the schema. -->"
-END = "<!-- End of the tables. -->"
 
 
 def keys(
@@ -94,38 +83,3 @@ def _flow(value: Any) -> str:
     """``value`` as YAML in a line, as code."""
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True)
     return f"`{text.removesuffix(chr(10)).removesuffix('...').strip()}`"
-
-
-def documented(page: str, schema: Mapping) -> str:
-    """``page`` with the tables of ``schema`` between the markers. Raises ValueError if they are missing."""
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page needs the line {BEGIN!r} and, after it, {END!r}; put them back")
-    return f"{head}{BEGIN}\n\n{tables(schema)}\n\n{END}{tail}"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--schema", type=Path, default=Path(loader.SCHEMA), help="the schema (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--readme", type=Path, default=Path("config/README.md"), help="the page (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit with 1 if the page is out of date"
-    )
-    args = parser.parse_args()
-    page = args.readme.read_text(encoding="utf-8")
-    new = documented(page, loader.read_yaml(args.schema))
-    if args.check and page != new:
-        raise SystemExit(f"{args.readme}: the tables are out of date; run python {__file__}")
-    if page != new:
-        files.write_text(args.readme, new)
-
-
-if __name__ == "__main__":
-    main()

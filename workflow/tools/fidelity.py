@@ -22,7 +22,7 @@ import numpy as np
 
 import library  # noqa: F401
 from arena import files
-from arena.configuration.loader import catalogues
+from arena.configuration.loader import resolve
 from arena.measuring import machine
 from reporting import statistics
 from yardsticks.tools import PAIRS, Pair, Setting, output_of
@@ -35,7 +35,7 @@ WARMUP = {"min_iterations": 3, "min_seconds": 0.5, "max_seconds": 5}
 
 def ours(pair: Pair, setting: Setting, python: Path, folder: Path) -> list[float]:
     """The pair's work as the arena times it, in a fresh process: benchmark.py's command, and its record."""
-    catalogue = catalogues(ROOT)
+    catalogue = resolve({"run": {"rows": "all"}}, ROOT)
     framework, label, lane, options = find_row(catalogue["frameworks"], pair.row)
     model = catalogue["models"][setting.model]
     entry = catalogue["frameworks"][framework]
@@ -49,11 +49,11 @@ def ours(pair: Pair, setting: Setting, python: Path, folder: Path) -> list[float
         "label": label,
         "lane": lane,
         "accelerator": "cpu",
-        "adapter": SCRIPTS / "frameworks" / entry["adapter"] / "adapter.py",
+        "adapter": ROOT / entry["adapter"],
         "definition": model["definition"],
         "loss": model["loss"],
         "options": json.dumps(options | pair.options),
-        "environment": json.dumps(entry.get("environment", {})),
+        "environment": json.dumps(entry["environment"]),
         "distribution": entry["distribution"],
         "decode-tokens": 2,  # the prefill is what counts
         "round": 1,
@@ -86,8 +86,8 @@ def find_row(frameworks: dict[str, Any], row: str) -> tuple[str, str, str, dict[
     for name, entry in frameworks.items():
         if row in entry["rows"]:
             variant = entry["rows"][row]
-            return name, variant["label"], variant.get("lane", "float32"), variant.get("options", {})
-    sys.exit(f"config/frameworks.yaml has no row {row}")
+            return name, variant["label"], variant["lane"], variant["options"]
+    sys.exit(f"config/frameworks/ has no row {row}")
 
 
 def environments(names: set[str], prefix: Path) -> dict[str, Path]:
@@ -109,7 +109,7 @@ def environments(names: set[str], prefix: Path) -> dict[str, Path]:
 def measure(pairs: list[Pair], setting: Setting, rounds: int) -> dict[str, dict[str, list[list[float]]]]:
     """Durations in nanoseconds by row and side, one list a round; every other round the other side starts."""
     samples = {pair.row: {"ours": [], "theirs": []} for pair in pairs}
-    frameworks = catalogues(ROOT)["frameworks"]
+    frameworks = resolve({"run": {"rows": "all"}}, ROOT)["frameworks"]
     for number in range(1, rounds + 1):
         for pair in pairs:
             python = setting.environments[frameworks[find_row(frameworks, pair.row)[0]]["env"]]
@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--samples", type=Path, help="also write every duration to this JSON file")
     args = parser.parse_args()
 
-    frameworks = catalogues(ROOT)["frameworks"]
+    frameworks = resolve({"run": {"rows": "all"}}, ROOT)["frameworks"]
     given = {name: Path(path).absolute() for name, path in (each.split("=", 1) for each in args.python)}
     needed = {frameworks[find_row(frameworks, row)[0]]["env"] for row in args.rows} - given.keys()
     setting = Setting(

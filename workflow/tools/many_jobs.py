@@ -47,7 +47,10 @@ def overlay(size: Size, framework: dict[str, Any], model: dict[str, Any]) -> dic
         for number in range(size.platforms)
     ]
     row = next(iter(framework["rows"].values()))
-    frameworks = {f"framework-{name}": framework | {"rows": {name: row}} for name in rows}
+    adapter = "workflow/scripts/frameworks/onnxruntime/adapter.py"
+    common = {key: value for key, value in framework.items() if key != "exports"}
+    common |= {"adapter": adapter, "env": "onnxruntime", "distribution": "onnxruntime"}
+    frameworks = {f"framework-{name}": common | {"rows": {name: row}} for name in rows}
     return {
         "run": {"models": models, "rows": rows, "baseline": rows[0]},
         "platforms": platforms,
@@ -66,7 +69,7 @@ def dry_run(size: Size, *arguments: str) -> tuple[float, float]:
 
     Raises SystemExit with Snakemake's message if it refuses.
     """
-    framework = read("config/frameworks.yaml")["frameworks"]["onnxruntime"]
+    framework = read("config/frameworks/onnxruntime.yaml")["frameworks"]["onnxruntime"]
     model = read("config/models/ResNet-50.yaml")["models"]["ResNet-50"]
     with tempfile.TemporaryDirectory(prefix="scale-") as folder:
         config = Path(folder) / "config.yaml"

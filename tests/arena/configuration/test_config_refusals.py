@@ -26,12 +26,63 @@ BAD = {
         [("platforms[0].cluster.cpus", "missing", "an integer (at least 1)")],
     ),
     "environment of an accelerator": (
-        "{frameworks: {jax: {envs: {cuda: nowhere}}}, platforms: [{name: x, accelerator: cuda}]}",
-        [("frameworks.jax.envs.cuda", "envs/nowhere.yaml does not exist")],
+        "{frameworks: {jax: {accelerators: {cuda: {env: jax-cuba}}}}, platforms: [{name: x, accelerator: cuda}]}",
+        [
+            (
+                "frameworks.jax.accelerators.cuda.env",
+                "envs/jax-cuba.yaml does not exist",
+                "did you mean jax-cuda?",
+            )
+        ],
     ),
     "accelerator of an environment": (
-        "frameworks: {jax: {envs: {gpu: jax-cuda}}}",
-        [("frameworks.jax.envs.gpu", '"gpu" is not allowed as a name', "`cuda`")],
+        "frameworks: {jax: {accelerators: {gpu: {env: jax-cuda}}}}",
+        [("frameworks.jax.accelerators.gpu", '"gpu" is not allowed as a name', "`cuda`")],
+    ),
+    "interface that nobody knows": (
+        "frameworks: {jax: {accelerators: {cuda: {interface: opencl}}}}",
+        [("frameworks.jax.accelerators.cuda.interface", '"opencl"', "`cuda`", "`vulkan`")],
+    ),
+    "accelerator of a row that its framework does not have": (
+        "frameworks: {openvino: {rows: {openvino: {accelerators: {cuda: {}}}}}}",
+        [("frameworks.openvino.rows.openvino.accelerators.cuda", "no accelerator of openvino", "cpu, xpu")],
+    ),
+    "lane that the adapter does not know": (
+        "frameworks: {jax: {rows: {jax-int8: {label: JAX int8, lane: int8}}}}",
+        [
+            (
+                "frameworks.jax.rows.jax-int8.lane",
+                '"int8" is no lane of jax',
+                "float32, tf32, bfloat16",
+                "config/frameworks/jax.yaml",
+            )
+        ],
+    ),
+    "framework without a room": (
+        "frameworks: {x: {name: X, url: https://x.org, license: MIT, rows: {x: {label: X}}}}",
+        [("frameworks.x", "workflow/scripts/frameworks/x/adapter.py", "workflow/engines/arena-x/")],
+    ),
+    "task that nobody may lack": (
+        "frameworks: {jax: {unsupported_tasks: {inference: It has none.}}}",
+        [("frameworks.jax.unsupported_tasks.inference", "not allowed as a name", "`training`, `decode`")],
+    ),
+    "format that is made twice": (
+        "frameworks: {jax: {exports: {onnx: {model: {files: [a]}}}}}",
+        [("frameworks.onnxruntime.exports.onnx", "frameworks.jax.exports.onnx makes it")],
+    ),
+    "export of what nobody writes": (
+        "frameworks: {openvino: {exports: {openvino: {model: {reads: [onnx/modle.onnx]}}}}}",
+        [
+            (
+                "frameworks.openvino.exports.openvino.model.reads",
+                '"onnx/modle.onnx"',
+                "did you mean onnx/model.onnx?",
+            )
+        ],
+    ),
+    "missing exporter": (
+        "frameworks: {jax: {exports: {jax: {model: {exporter: exprot}}}}}",
+        [("frameworks.jax.exports.jax.model.exporter", "frameworks/jax/exprot.py does not exist")],
     ),
     "negative rounds": ("protocol: {rounds: -1}", [("protocol.rounds", "-1", "an integer (at least 1")]),
     "fractional rounds": ("protocol: {rounds: 3.0}", [("protocol.rounds", "3.0", "an integer")]),
@@ -229,7 +280,7 @@ BAD = {
     ),
     "misspelt framework in an overlay": (
         "frameworks: {Jax: {env: jax}}",
-        [("frameworks.Jax", "did you mean jax?", "name, url, license")],
+        [("frameworks.Jax", "did you mean jax?", "name, url, license, rows")],
     ),
     "row id taken": (
         f"frameworks:\n  x:{FRAMEWORK}    rows: {{JAX: {{label: X}}}}",
@@ -246,7 +297,7 @@ BAD = {
     "no rows": (f"frameworks:\n  x:{FRAMEWORK}    rows: {{}}", [("frameworks.x.rows", "{}", "a mapping")]),
     "missing env": (
         "frameworks: {jax: {env: jaxx}}",
-        [("frameworks.jax.env", "envs/jaxx.yaml does not exist")],
+        [("frameworks.jax.env", "envs/jaxx.yaml does not exist", "did you mean jax?")],
     ),
     "missing adapter": (
         "frameworks: {jax: {adapter: lib/jaxx.py}}",
@@ -260,12 +311,16 @@ BAD = {
                 "models.SmolVLA.definition",
                 "workflow/scripts/frameworks/pytorch/models/expert.py does not exist",
             ),
-            ("frameworks.jax.definitions", "workflow/scripts/frameworks/jax/models/expert.py does not exist"),
+            (
+                "frameworks.jax.definitions",
+                "workflow/scripts/frameworks/jax/models/expert.py does not exist",
+                "frameworks: {jax: {unsupported: {SmolVLA: {code: unsupported-model, why: It has no …}}}}",
+            ),
         ],
     ),
     "export format": (
         "frameworks: {jax: {export: onxx}}",
-        [("frameworks.jax.export", '"onxx"', "one of `onnx`, `jax`", "`null`", "did you mean onnx?")],
+        [("frameworks.jax.export", '"onxx" is no format', "did you mean onnx?", "ctranslate2, jax, gguf")],
     ),
     "unsupported model": (
         "frameworks: {jax: {unsupported: {SmolVLM: {code: unsupported-model, why: none}}}}",

@@ -48,6 +48,7 @@ pub struct Job {
     pub definition: String,
     pub loss: String,
     pub lane: String,
+    /// The device: `cpu`, `cuda`, `rocm`, `metal`, `xpu` or `vulkan`, whatever the interface to it.
     pub accelerator: String,
     pub threads: usize,
     #[serde(default)]

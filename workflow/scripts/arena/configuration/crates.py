@@ -58,7 +58,7 @@ def _packages(lock: Path) -> Packages:
 
 def _of_this_name(packages: Packages, name: str, lock: Path) -> Package:
     if name not in packages:
-        raise KeyError(f"{lock} has no package {name}: name its folder in Cargo.toml and run `cargo build`")
+        raise KeyError(f"{lock} has no package {name}: run `cargo build` in workflow/engines")
     return packages[name][0]
 
 

@@ -39,10 +39,15 @@ def complete(frameworks: Mapping[str, Any], basedir: Path) -> None:
         if entry.get("adapter") is None and entry.get("engine") is None:
             if (basedir / FOLDERS / name / "adapter.py").is_file():
                 entry["adapter"] = f"{FOLDERS}/{name}/adapter.py"
-            elif (basedir / ENGINES / name).is_dir():
+            elif crate(basedir, name).is_dir():
                 entry["engine"] = name
         if entry.get("definitions") is None and (basedir / FOLDERS / name / "models").is_dir():
             entry["definitions"] = name
+
+
+def crate(basedir: Path, engine: str) -> Path:
+    """The folder of an engine's crate, which has the same name."""
+    return basedir / ENGINES / f"arena-{engine}"
 
 
 def reach(entry: Entry, row: str, accelerator: str) -> dict[str, Any] | None:

@@ -74,7 +74,11 @@ def catalogues(basedir: Path) -> dict:
     """The mapping ``{frameworks, models}`` of config/frameworks/*.yaml and config/models/*.yaml."""
     found: dict[str, dict] = {"frameworks": {}, "models": {}}
     defined: dict[tuple[str, str], Path] = {}
-    sources = [(kind, path) for kind in found for path in sorted((basedir / "config" / kind).glob("*.yaml"))]
+    sources = [
+        (kind, path)
+        for kind in found
+        for path in sorted((basedir / "config" / kind).glob("*.yaml"), key=lambda path: path.stem)
+    ]
     for kind, path in sources:
         content = read_yaml(path)
         if list(content) != [kind] or not isinstance(content[kind], Mapping):

@@ -152,7 +152,7 @@ def _check_environment(config: dict, basedir: Path) -> Iterator[Problem]:
 def _check_adapters(config: dict, basedir: Path) -> Iterator[Problem]:
     for name, entry in config["frameworks"].items():
         if entry["adapter"] is None and entry["engine"] is None:
-            rooms = f"{FOLDERS}/{name}/adapter.py or the crate {frameworks.ENGINES}/{name}/"
+            rooms = f"{FOLDERS}/{name}/adapter.py or the crate {frameworks.ENGINES}/arena-{name}/"
             yield Problem(
                 ("frameworks", name), f"it has no room; write {rooms}, or give `adapter` or `engine`"
             )
@@ -162,7 +162,8 @@ def _check_adapters(config: dict, basedir: Path) -> Iterator[Problem]:
 
 
 def _check_unsupported(config: dict, basedir: Path) -> Iterator[Problem]:
-    known = [*config["models"], *dict.fromkeys(model["definition"] for model in config["models"].values())]
+    specs = {path.stem for path in (basedir / SCRIPTS / "models/spec").glob("*.py")} - {"__init__"}
+    known = [*config["models"], *sorted(specs | {model["definition"] for model in config["models"].values()})]
     for framework, entry in config["frameworks"].items():
         for model in entry["unsupported"]:
             if model not in known:

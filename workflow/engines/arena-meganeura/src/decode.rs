@@ -1,0 +1,116 @@
+//! Greedy generation: one session for the prompt, one for each further token, and between them the cache.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use arena::architecture::{Definition, Llama as Config};
+use arena::{Failure, Job, Result, Task};
+use meganeura::{Graph, Session, build_inference_session, compile, optimize};
+
+use crate::llama;
+use crate::model::{indices, ready};
+use crate::network::{Form, HIDDEN, Network};
+use crate::parameters::Weights;
+
+pub struct Generator {
+    config: Config,
+    prompt: Session,
+    step: Session,
+    /// Tokens of the prompt, and tokens to generate.
+    given: usize,
+    count: usize,
+}
+
+impl Generator {
+    pub fn new(job: &Job, weights: &Weights) -> Result<Self> {
+        let config = Definition::language_model(job)?;
+        let inputs = job.inputs(Task::Decode)?;
+        let ids =
+            inputs.get("input_ids").ok_or_else(|| Failure::Error("the workload has no prompt".into()))?;
+        let (given, count) = (ids.integers()?.len(), job.decode_tokens);
+
+        let mut network = Network::new(weights, Form::Inference);
+        let outputs = llama::prefill(&mut network, &config, given)?;
+        network.graph.set_outputs(outputs);
+        let mut prompt = session_of_many_outputs(&network.graph);
+        ready(&mut prompt, &network.parameters, weights, &inputs)?;
+
+        let mut network = Network::new(weights, Form::Inference);
+        let output = llama::step(&mut network, &config, given + count)?;
+        network.graph.set_outputs(vec![output]);
+        let mut step = build_inference_session(&network.graph);
+        ready(&mut step, &network.parameters, weights, &BTreeMap::new())?;
+        Ok(Self { config, prompt, step, given, count })
+    }
+
+    /// The new tokens, and nanoseconds until the first of them was known.
+    pub fn generate(&mut self) -> Result<(Vec<i64>, u64)> {
+        let begin = Instant::now();
+        self.prompt.step();
+        self.prompt.wait();
+        let mut tokens = vec![highest(&self.prompt.read_output(self.config.vocab_size))];
+        let first_token_ns = begin.elapsed().as_nanos() as u64;
+        self.fill_cache();
+        let mut mask = vec![HIDDEN; self.given + self.count];
+        mask[..self.given].fill(0.0);
+        while let Some(&last) = tokens.last()
+            && tokens.len() < self.count
+        {
+            let position = self.given + tokens.len() - 1;
+            mask[position] = 0.0;
+            self.step.set_input_u32("input_ids", &indices(&[last])?);
+            self.step.set_input_u32("position", &[u32::try_from(position)?]);
+            self.step.set_input("mask", &mask);
+            self.step.step();
+            self.step.wait();
+            tokens.push(highest(&self.step.read_output(self.config.vocab_size)));
+        }
+        Ok((tokens, first_token_ns))
+    }
+
+    /// The prompt's keys and values become the first rows of the cache. They pass through the host: each
+    /// session has a device context of its own.
+    fn fill_cache(&self) {
+        let mut rows = vec![0.0; self.given * self.config.head_dim];
+        let mut output = 1; // the logits are the first
+        for layer in 0..self.config.num_hidden_layers {
+            for head in 0..self.config.num_key_value_heads {
+                for name in llama::cache_names(layer, head) {
+                    self.prompt.read_output_by_index(output, &mut rows);
+                    self.step.upload_param(&name, &rows);
+                    output += 1;
+                }
+            }
+        }
+    }
+}
+
+/// As `build_inference_session`; but that one takes further outputs for gradients, and would allocate Adam's
+/// state for them.
+fn session_of_many_outputs(graph: &Graph) -> Session {
+    let mut plan = compile::compile(&optimize::optimize(graph));
+    plan.param_grad_pairs.clear();
+    Session::new(plan)
+}
+
+/// The index of the largest logit, the first of equal ones.
+fn highest(logits: &[f32]) -> i64 {
+    let first = (0, f32::NEG_INFINITY);
+    let best = logits
+        .iter()
+        .copied()
+        .enumerate()
+        .fold(first, |best, next| if next.1 > best.1 { next } else { best });
+    best.0 as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::highest;
+
+    #[test]
+    fn the_first_of_equal_logits_is_the_highest() {
+        assert_eq!(highest(&[-3.0, 2.0, -1.0, 2.0]), 1);
+        assert_eq!(highest(&[-3.0, -2.0]), 1);
+    }
+}
