@@ -58,8 +58,10 @@ def reach(entry: Entry, row: str, accelerator: str) -> dict[str, Any] | None:
     own = entry["rows"][row]["accelerators"]
     if accelerator not in entry["accelerators"] or (own and accelerator not in own):
         return None
-    common = {key: entry[key] for key in ("env", "distribution", "libraries")}
-    return common | {"interface": accelerator} | entry["accelerators"][accelerator] | own.get(accelerator, {})
+    found = {key: entry[key] for key in ("env", "distribution", "libraries")} | {"interface": accelerator}
+    found |= entry["accelerators"][accelerator]
+    found |= own.get(accelerator, {})
+    return found
 
 
 def unsupported(entry: Entry, row: str, model: str, definition: str, accelerator: str) -> Reason | None:
@@ -79,7 +81,7 @@ def unsupported(entry: Entry, row: str, model: str, definition: str, accelerator
 
 def model_reason(entry: Entry, model: str, definition: str) -> Reason | None:
     """Why the framework cannot run the model on any device: named itself, or by its definition."""
-    reasons = entry["unsupported"]
+    reasons: Mapping[str, Reason] = entry["unsupported"]
     return reasons.get(model) or reasons.get(definition)
 
 
