@@ -92,10 +92,15 @@ def arguments() -> argparse.Namespace:
 
 
 def exported(path: Path | None) -> dict[str, Any] | None:
-    """What export.py recorded of an exported file that it could not make; None if it made it."""
+    """Status and reason of an exported file that export.py could not make; None if it made it."""
     record = path.with_name(f"{path.name}.json") if path else None
     found = files.read_json(record) if record and record.is_file() else {"status": "ok"}
-    return None if found["status"] == "ok" else {key: found[key] for key in ("status", "reason")}
+    if found["status"] == "ok":
+        return None
+    reason = found["reason"]
+    if found["status"] == "failed":  # measuring the cell again would not export again
+        reason = reason | {"detail": f"{reason['detail']}; delete {record} to export again"}
+    return {"status": found["status"], "reason": reason}
 
 
 def main() -> None:
