@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use arena::{Description, Failure, Job, Result};
+use arena::{Description, Job, Result};
 use arena_burn::{Backend, Burn};
 use burn::tensor::Device;
 
