@@ -53,7 +53,7 @@ format: setup  ## format the Snakefiles and the Python code
 	ruff check --fix workflow tests
 	ruff format workflow tests
 
-docs: setup  ## write what pages tell of the catalogue and the schema (ARGS=--check to look only)
+docs: setup  ## write what pages tell of the catalogue, and the schemas of the records (ARGS=--check to look only)
 	python workflow/tools/document.py $(ARGS)
 
 lock: setup  ## pin what the direct requirements in envs/ need (ENV=jax: only that file; ARGS=--upgrade)

@@ -1,20 +1,46 @@
-"""The engines in Rust time by the same protocol as Python: one scripted clock drives both."""
+"""The engines in Rust do as Python does: one scripted clock drives both, and one cell is measured by both."""
 
 import json
+import os
 import shutil
 import subprocess
-from dataclasses import asdict
+import sys
+from dataclasses import asdict, replace
 
+import jsonschema
+import numpy as np
 import pytest
 
-from arena.measuring.protocol import Limits, measure
+import driver
+import jobs
+from arena import tensors
+from arena.contract import codec
+from arena.contract.cell import Job, Sampling, Warmup
+from arena.contract.measured import Measured
+from arena.measuring.protocol import measure
 from checkout import CARGO
 from runner import REPOSITORY
 
 SECOND = 10**9
-WARMUP = {"min_iterations": 3, "min_seconds": 0.5, "max_seconds": 5.0, "window": 5, "tolerance": 0.05}
-SAMPLING = {"min_iterations": 10, "min_seconds": 1.0, "max_seconds": 10.0}
-LIMITS = {"warmup": WARMUP, "sampling": SAMPLING}
+PROTOCOL = jobs.protocol(
+    warmup=Warmup(min_iterations=3, min_seconds=0.5, max_seconds=5.0, window=5, tolerance=0.05),
+    sampling=Sampling(min_iterations=10, min_seconds=1.0, max_seconds=10.0),
+)
+TASKS = ["inference", "latency", "decode", "training"]
+SCRIPT = REPOSITORY / "workflow" / "scripts" / "measure.py"
+SCHEMA = json.loads(
+    (REPOSITORY / "workflow" / "schemas" / "measured.schema.json").read_text(encoding="utf-8")
+)
+# What differs between two processes that did the same; whether it is known does not.
+BY_THE_CLOCK = {
+    "compile_s",
+    "load_s",
+    "first_output_monotonic_s",
+    "warmup_ns",
+    "samples_ns",
+    "first_token_ns",
+}
+BY_THE_CLOCK |= {"steady", "baseline_bytes", *(f"{task}_peak_bytes" for task in TASKS)}
 SCRIPTS = {
     "steady": [0.1],
     "fast": [0.0007],
@@ -43,10 +69,10 @@ def conformance(tmp_path_factory):
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_rust_records_what_python_records(conformance, name):
     durations = [round(seconds * SECOND) for seconds in SCRIPTS[name]]
-    limits = LIMITS
+    protocol = PROTOCOL
     if name == "takes no time":  # only the bound on the number of samples ends it
-        limits = {"warmup": {**WARMUP, "min_seconds": 0.0}, "sampling": SAMPLING}
-    script = json.dumps({"limits": limits, "durations_ns": durations})
+        protocol = replace(PROTOCOL, warmup=replace(PROTOCOL.warmup, min_seconds=0.0))
+    script = json.dumps({"protocol": codec.encode(protocol), "durations_ns": durations})
     done = subprocess.run([conformance], input=script, capture_output=True, text=True, check=True)
 
     now, runs = 0, 0
@@ -57,7 +83,123 @@ def test_rust_records_what_python_records(conformance, name):
         runs += 1
         return runs
 
-    record = measure(run, Limits.from_config(limits), lambda: now)
+    record = measure(run, protocol, lambda: now)
     expected = {key: value for key, value in asdict(record).items() if key in json.loads(done.stdout)}
     assert len(expected) == 4
     assert json.loads(done.stdout) == expected
+
+
+def both(conformance, folder, environment=None, **changes):
+    """The records of one cell, by ``rust`` and ``python``, and the tensors that they left."""
+    tokens = np.arange(6).reshape(2, 3)
+    inputs = {f"{task}.input_ids": tokens for task in ("inference", "latency", "decode")}
+    tensors.save(folder / "inputs.safetensors", inputs | {"target": np.arange(6) % 4})
+    protocol = jobs.protocol(tasks=TASKS, energy_seconds=changes.pop("energy_seconds", None))
+    cell = jobs.cell(decode_tokens=5, protocol=protocol, **changes)
+    found = {}
+    for language, program in (("rust", [conformance]), ("python", [sys.executable, SCRIPT])):
+        place = folder / language
+        place.mkdir()
+        adapter = jobs.ADAPTERS / "conforming.py"
+        files = jobs.paths(folder, place, adapter=adapter, gradients=place / "gradients.safetensors")
+        codec.write(place / "job.json", Job(cell=cell, round=1, files=files, offline=False))
+        subprocess.run([*program, "--job", place / "job.json"], check=True, env=environment, timeout=60)
+        text = files.result.read_text(encoding="utf-8")
+        jsonschema.validate(json.loads(text), SCHEMA)
+        written = {path.name: tensors.load(path) for path in place.glob("*.safetensors")}
+        found[language] = codec.from_text(Measured, text), written
+    return found["rust"], found["python"]
+
+
+def untimed(value):
+    """A record without what the clock decides, of which only the kind is left: a list, its length apart, or null."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: type(each).__name__ if name in BY_THE_CLOCK else untimed(each) for name, each in value.items()
+    }
+
+
+def alike(rust, python):
+    """Whether both measured the same: their records but for the clock, and every tensor."""
+    (ours, arrays), (theirs, others) = rust, python
+    left, right = untimed(codec.encode(ours)), untimed(codec.encode(theirs))
+    assert left.pop("import_s") is None and (right.pop("import_s") or 0) > 0
+    assert left == right
+    assert arrays.keys() == others.keys()
+    for name, group in arrays.items():
+        assert group.keys() == others[name].keys()
+        for key, array in group.items():
+            assert array.dtype == others[name][key].dtype
+            np.testing.assert_array_equal(array, others[name][key])
+    return ours
+
+
+@pytest.mark.network
+def test_a_whole_cell_is_recorded_alike(conformance, tmp_path):
+    record = alike(*both(conformance, tmp_path, options={"device_ns": 7_000, "device_bytes": 4_100_000}))
+    assert (record.status, record.stage, list(record.tasks)) == ("ok", "done", TASKS)
+    for name, task in record.tasks.items():
+        assert task.device_ns == [7_000] * len(task.samples_ns) and len(task.samples_ns) >= 5
+        assert (task.first_token_ns is not None) == (name == "decode")
+    decode = record.tasks["decode"]
+    assert (decode.prompt_tokens, decode.new_tokens, len(decode.first_token_ns)) == (
+        6,
+        5,
+        len(decode.samples_ns),
+    )
+    assert record.loss > 0 and record.training_loss == 0.5
+    assert record.memory.device_training_peak_bytes == 4_100_000
+
+
+@pytest.mark.network
+def test_energy_is_counted_alike(conformance, tmp_path):
+    environment = os.environ | driver.environment(tmp_path)
+    cell = {"accelerator": "cuda", "energy_seconds": 0.3}
+    (rust, arrays), (python, others) = both(conformance, tmp_path, environment, **cell)
+    energies = [record.tasks["inference"].energy for record in (rust, python)]
+    for energy in energies:
+        assert energy.seconds == pytest.approx(0.3, rel=0.2) and 1 <= energy.iterations <= 150
+        assert energy.joules / energy.seconds == pytest.approx(250, rel=0.05)
+    task = replace(python.tasks["inference"], energy=energies[0])
+    alike((rust, arrays), (replace(python, tasks=python.tasks | {"inference": task}), others))
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("options", "status", "code"),
+    [
+        ({"fault": "load"}, "failed", "error"),
+        ({"unsupported": "inference"}, "unsupported", "unsupported-model"),
+        ({"unsupported": "decode"}, "ok", None),
+        ({"fault": "nan"}, "ok", None),
+    ],
+)
+def test_what_goes_wrong_is_recorded_alike(conformance, tmp_path, options, status, code):
+    rust, python = both(conformance, tmp_path, options=options)
+    if options == {"fault": "load"}:  # Python's reason names the exception
+        assert (
+            python[0].reason.detail == "RuntimeError: asked to fail"
+            and rust[0].reason.detail == "asked to fail"
+        )
+        python = replace(python[0], reason=rust[0].reason), python[1]
+    record = alike(rust, python)
+    assert (record.status, record.reason and record.reason.code) == (status, code)
+    if options == {"fault": "nan"}:
+        assert record.training_loss is None
+    if options == {"unsupported": "decode"}:
+        assert record.tasks["decode"].reason.code == "unsupported-model"
+
+
+@pytest.mark.network
+def test_a_job_that_is_none_is_refused_alike(conformance, tmp_path):
+    (tmp_path / "job.json").write_text('{"cell": {}}')
+    for program, says in (
+        ([conformance], "missing field `platform`"),
+        ([sys.executable, SCRIPT], "platform: missing"),
+    ):
+        done = subprocess.run(
+            [*program, "--job", tmp_path / "job.json"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode != 0 and "job.json" in done.stderr and says in done.stderr
+        assert "Traceback" not in done.stderr and not (tmp_path / "result.json").exists()

@@ -134,7 +134,7 @@ def test_a_program_is_built_and_described(tmp_path, workspace):
     assert record["version"] == record["packages"]["itoa"] and record["version"].startswith("1.")
     assert record["packages"]["rustc"][0].isdigit()
     assert record["program_bytes"] == program.stat().st_size > 100_000
-    assert record["flags"] == "-C target-cpu=native" and record["target_cpu"]
+    assert record["build"]["flags"] == "-C target-cpu=native" and record["build"]["target_cpu"]
     assert (tmp_path / "elsewhere").is_dir() and not (tmp_path / "target").exists()
 
 

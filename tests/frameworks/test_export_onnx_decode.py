@@ -2,6 +2,8 @@
 
 # ruff: noqa: E402 -- the imports need ONNX Runtime and PyTorch, so the skip comes before them
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,10 @@ ort = pytest.importorskip("onnxruntime", reason="needs ONNX Runtime, the ONNX ex
 
 import torch
 
+import jobs
 import miniatures
 from arena import files, tensors
-from frameworks.base import Job, UnsupportedError
+from frameworks.base import UnsupportedError
 from frameworks.exporting import Export
 from frameworks.onnxruntime import export_decode
 from frameworks.onnxruntime.adapter import Adapter
@@ -36,24 +39,11 @@ def exported(tmp_path_factory):
     tensors.save(folder / "inputs.safetensors", {"decode.input_ids": PROMPT})
     reads = {"weights": weights, "config": config}
     export_decode.export(Export("SmolLM2-135M", "llama", "float32", (graph,), reads))
-    return Job(
-        weights=weights,
-        config=config,
-        inputs=folder / "inputs.safetensors",
-        export=graph,
-        decode_export=graph,
-        decode_tokens=COUNT,
-        definition="llama",
-        loss="cross_entropy",
-        lane="float32",
-        accelerator="cpu",
-        threads=1,
-        cache=folder,
-    )
+    return jobs.job(folder, export=graph, decode_export=graph, decode_tokens=COUNT, definition="llama")
 
 
 def test_inputs_and_outputs_have_the_names_of_the_ecosystem(exported):
-    session = ort.InferenceSession(exported.decode_export)
+    session = ort.InferenceSession(exported.files.decode_export)
     heads, head_dim = CONFIG["num_key_value_heads"], CONFIG["head_dim"]
     inputs = {value.name: (value.type, value.shape) for value in session.get_inputs()}
     assert list(inputs) == ["input_ids", "past_key_values.0.key", "past_key_values.0.value"]
@@ -65,7 +55,7 @@ def test_inputs_and_outputs_have_the_names_of_the_ecosystem(exported):
 
 
 def test_one_graph_serves_prompt_and_steps(exported):
-    session = ort.InferenceSession(exported.decode_export)
+    session = ort.InferenceSession(exported.files.decode_export)
     module = load("llama", CONFIG, WEIGHTS, torch.float64)
     heads, head_dim = CONFIG["num_key_value_heads"], CONFIG["head_dim"]
     past = [np.zeros((1, heads, 0, head_dim), np.float32)] * 2
@@ -95,7 +85,7 @@ def test_greedy_tokens_are_the_reference_s(exported):
 
 
 def test_without_the_graph_it_does_not_generate(exported):
-    adapter = Adapter(Job(**vars(exported) | {"decode_export": None}))
+    adapter = Adapter(replace(exported, files=replace(exported.files, decode_export=None)))
     with pytest.raises(UnsupportedError) as raised:
         adapter.prepare("decode")
     assert raised.value.code == "no-kv-cache"

@@ -8,8 +8,10 @@ import pytest
 
 import records
 from arena import files, tensors
+from arena.contract import codec
+from arena.contract.verdict import Part
 from arena.judging import distances, verdict
-from judged_cell import OK, ROUNDS, TOLERANCES, JudgedCell
+from judged_cell import NOTHING, OK, ROUNDS, TOLERANCES, JudgedCell
 from platform_csv import collected, own_csv, refusal
 from report_text import page, table_lines
 from reporting import columns, serving, tables
@@ -98,12 +100,12 @@ def test_tokens_that_are_absent_although_the_task_ended_well_are_different(cell)
 
 
 def test_a_task_that_failed_costs_itself_only(cell):
-    reason = {"code": "no-kv-cache", "detail": "whole sequences only"}
+    ended = records.ended_task("unsupported", "no-kv-cache", "whole sequences only")
     for number in ROUNDS:
         tasks = dict.fromkeys(("inference", "latency", "training"), OK)
-        cell.record(number, tasks=tasks | {"decode": {"status": "unsupported", "reason": reason}})
+        cell.record(number, tasks=tasks | {"decode": ended})
     found = cell.judge()
-    assert found["verdict"] == "pass" and found["parts"]["decode"] == {"verdict": None}
+    assert found["verdict"] == "pass" and found["parts"]["decode"] == NOTHING
     assert found["reasons"] == ["decode: unsupported (no-kv-cache): whole sequences only"]
 
 
@@ -132,7 +134,8 @@ def decoding(row, first=20.0, total=80.0, **changes):
 
 def verdicts(**decode):
     record = records.verdict_record("eager")
-    return [record | {"parts": record["parts"] | {"decode": {"verdict": "pass"} | decode}}]
+    part = codec.encode(Part(verdict="pass", **decode))
+    return [record | {"parts": record["parts"] | {"decode": part}}]
 
 
 def test_speeds_are_tokens_over_median_times(tmp_path):
@@ -151,7 +154,7 @@ def test_speeds_are_tokens_over_median_times(tmp_path):
 def test_a_model_that_does_not_generate_has_no_such_figures(tmp_path):
     rounds = [records.round_record("eager", number) for number in (1, 2)]
     for record in rounds:  # another task's failure does not make this one asked for
-        record["tasks"]["training"] = {"status": "failed", "reason": {"code": "error", "detail": "x"}}
+        record["tasks"]["training"] = records.ended_task("failed", "error", "x")
     row = collected(tmp_path, rounds, [records.verdict_record("eager")], rows=("eager",))["eager"]
     names = [column.name for column in columns.GENERATION]
     assert {row[name] for name in (*names, "decode_status", "decode_reason", "decode_ms")} == {""}
@@ -160,7 +163,7 @@ def test_a_model_that_does_not_generate_has_no_such_figures(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda task: task.pop("first_token_ns"), "tasks.decode.first_token_ns is missing"),
+        (lambda task: task.update(first_token_ns=None), "tasks.decode.first_token_ns is null"),
         (lambda task: task["first_token_ns"].pop(), "11 first_token_ns for 12 samples_ns"),
         (lambda task: task["first_token_ns"].__setitem__(0, 10**12), "each the shorter"),
     ],

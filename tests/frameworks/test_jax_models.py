@@ -23,8 +23,10 @@ import jax.numpy as jnp
 from jax.extend.core import jaxprs_in_params
 
 import compute_reference
+import jobs
 import miniatures
 from arena import files, tensors
+from arena.contract import codec
 from arena.judging import distances, losses
 from frameworks.base import Job, UnsupportedError
 from frameworks.exporting import Export
@@ -73,13 +75,9 @@ def job(name: str, directory: Path, **changes) -> Job:
         "export": params,
         "definition": model["definition"],
         "loss": model["loss"],
-        "lane": "float32",
-        "accelerator": "cpu",
-        "threads": 1,
-        "cache": directory / "cache",
         "decode_tokens": model["workload"].get("decode", {}).get("tokens", 0),
     }
-    return Job(**settings | changes)
+    return jobs.job(directory, **settings | changes)
 
 
 def loaded(name: str, directory: Path, **changes) -> Adapter:
@@ -272,16 +270,15 @@ def test_a_missing_device_is_unsupported(tmp_path):
 
 PROCESS = """
 import json, sys
-from pathlib import Path
+from arena.contract import codec
 from frameworks.base import Job
 from frameworks.jax.adapter import Adapter
 import jax
 
-spec = json.loads(sys.argv[1])
-paths = {key: Path(spec.pop(key)) for key in ("weights", "config", "inputs", "export", "cache")}
+job = codec.from_text(Job, sys.argv[1])
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event))
-adapter = Adapter(Job(**paths, **spec))
+adapter = Adapter(job)
 adapter.load()
 adapter.prepare("inference")()
 print(json.dumps({"describe": adapter.describe(), "hits": hits.count("/jax/compilation_cache/cache_hits")}))
@@ -290,9 +287,8 @@ print(json.dumps({"describe": adapter.describe(), "hits": hits.count("/jax/compi
 
 def run_in_a_process(job: Job) -> dict:
     """What ``PROCESS`` prints: threads and caches are settled once a process."""
-    fields = {key: str(value) if isinstance(value, Path) else value for key, value in vars(job).items()}
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", PROCESS, json.dumps(fields)]
+    command = [sys.executable, "-c", PROCESS, codec.to_text(job)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -15,8 +15,8 @@ from types import SimpleNamespace
 
 import pytest
 
+import jobs
 from checkout import CONDA_PREFIX
-from frameworks import base
 from frameworks.llamacpp import amx
 from runner import REPOSITORY, environ
 
@@ -98,8 +98,7 @@ def loaded(monkeypatch, program, tmp_path):
         module = importlib.import_module("frameworks.llamacpp.adapter")
         monkeypatch.delitem(sys.modules, "frameworks.llamacpp.adapter")
         monkeypatch.setattr(amx, "trial", partial(amx.trial, program=program(trial)))
-        paths = dict.fromkeys(("weights", "config", "inputs", "cache", "export"), tmp_path)
-        job = base.Job(**paths, definition="llama", loss="", lane=lane, accelerator="cpu", threads=2)
+        job = jobs.job(tmp_path, export=tmp_path, definition="llama", lane=lane, threads=2)
         adapter = module.Adapter(job)
         backend = adapter.describe()["backend"]
         adapter.load()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import jobs
 import miniatures
 from arena import files, tensors
 from arena.judging import distances
@@ -30,13 +31,9 @@ def job(name, directory, **changes) -> Job:
         "export": None,
         "definition": model["definition"],
         "loss": model["loss"],
-        "lane": "float32",
-        "accelerator": "cpu",
-        "threads": 1,
-        "cache": directory / "cache",
         "decode_tokens": model["workload"].get("decode", {}).get("tokens", 0),
     }
-    return Job(**settings | changes)
+    return jobs.job(directory, **settings | changes)
 
 
 def loaded(name, directory, **changes) -> Adapter:

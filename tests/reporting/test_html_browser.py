@@ -104,7 +104,7 @@ def test_a_figure_opens_what_is_behind_it_and_has_an_address(chromium, made):
         # A tick for each of 12 samples of 3 processes, and one for each process's median.
         expect(dialog.locator('[data-strip="inference"] .mark-rect path')).to_have_count(39)
         assert dialog.locator('[data-strip="inference"] svg').bounding_box()["width"] > 500
-        expect(dialog).to_contain_text("snakemake --cores 2 --forcerun")
+        expect(dialog).to_contain_text("results/retry local/")
         screenshot(page, "cell")
         expect(page).to_have_url(re.compile("cell="))
         address = page.url

@@ -149,9 +149,7 @@ def test_failures_have_reason_command_and_log(tmp_path, mixed):
     text = page(tmp_path, mixed)
     section = text.split("### Tiny: JAX on This machine", 1)[1].split("\n## ", 1)[0]
     assert "- crashed: no end after 900 s\n" in section
-    assert re.search(
-        r"- Try again: `snakemake .* --forcerun \S*jax/round-1\.json -- results/report\.md`\n", section
-    )
+    assert re.search(r"- Try again: `results/retry local/Tiny/jax`\n", section)
     assert "```text\nline 20\n" in section
     assert "line 39\n```" in section
     assert "## Unsupported\n\nNone." in text
@@ -160,8 +158,7 @@ def test_failures_have_reason_command_and_log(tmp_path, mixed):
 def test_wrong_results_are_struck_through_and_unsupported_ones_listed(tmp_path):
     rounds = good("eager") + good("compiled", 1.0) + [records.unsupported("onnx"), *good("jax", 50.0)]
     for record in rounds[-3:]:
-        reason = {"code": "no-training", "detail": "it only infers"}
-        record["tasks"]["training"] = {"status": "unsupported", "reason": reason}
+        record["tasks"]["training"] = records.ended_task("unsupported", "no-training", "it only infers")
     verdicts = [
         records.verdict_record("eager"),
         records.verdict_record("compiled", "different"),
@@ -182,8 +179,8 @@ def test_wrong_results_are_struck_through_and_unsupported_ones_listed(tmp_path):
 
 
 def test_caveats_are_the_models_and_the_measurements(tmp_path):
-    disturbed = {"before": {}, "after": {}, "disturbance": {"steal": 0.05, "load_before": 9.0}}
-    first = records.round_record("eager", 1, conditions=disturbed, threads={"given": 2, "reported": 4})
+    first = records.round_record("eager", 1, threads_reported=4)
+    first["conditions"]["disturbance"] |= {"steal": 0.05, "load_before": 9.0}
     first["tasks"]["latency"]["steady"] = False
     first["tasks"]["training"]["samples_ns"] = [10**6, 2 * 10**6, 3 * 10**6]
     verdicts = [records.verdict_record("eager"), records.verdict_record("compiled")]

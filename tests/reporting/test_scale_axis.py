@@ -10,6 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 import miniatures
 import records
 from arena.configuration import loader
+from arena.contract import codec
+from arena.contract.round import Gpu, GpuWatch
+from arena.contract.verdict import Verdict
 from frameworks.pytorch.models import llama, resnet
 from models import flops
 from reporting import columns, comparison, gpu, peaks, rounds, rows, scale_axis
@@ -96,18 +99,18 @@ def test_the_gpu_s_configuration_is_whole():
             assert entry["workload"]["target"]["shape"] == [batch * length]
 
 
-CARD = {"name": "NVIDIA H100 80GB HBM3", "driver": "580.1", "power_limit_w": 700.0}
+CARD = Gpu(name="NVIDIA H100 80GB HBM3", driver="580.1", power_limit_w=700.0)
 
 
 def on_card(row, number, power=300.0, **changes):
     """A round on an H100."""
     record = records.round_record(row, number, accelerator="cuda", **changes)
-    record["machine"]["gpu"] = CARD
-    look = {
-        "looks": 4, "sm_mhz": [345, 1800 + number, 1980], "power_w": [70, power, power + number],
-        "celsius": [30, 35, 40], "throttle": {"idle": 2, "power cap": 1}, "others": {"7": 10},
-    }  # fmt: skip
-    record["conditions"]["during"] = {"gpu": look}
+    record["machine"]["gpu"] = codec.encode(CARD)
+    look = GpuWatch(
+        looks=4, sm_mhz=[345, 1800 + number, 1980], power_w=[70, power, power + number],
+        celsius=[30, 35, 40], throttle={"idle": 2, "power cap": 1}, others={"7": 10},
+    )  # fmt: skip
+    record["conditions"]["during"] = {"gpu": codec.encode(look)}
     for task, held in (("inference", 600_000_000), ("latency", 600_000_000), ("training", 2_000_000_000)):
         record["memory"][f"device_{task}_peak_bytes"] = held + number
         record["tasks"][task]["device_ns"] = [number * 1_000_000] * 12
@@ -116,15 +119,14 @@ def on_card(row, number, power=300.0, **changes):
 
 
 def cell_of(found, verdict="pass"):
-    return rounds.RecordedCell(
-        "Tiny", found[0]["row"], found, ["round-1.json"], records.verdict_record("eager", verdict)
-    )
+    judged = codec.decode(Verdict, records.verdict_record("eager", verdict))
+    return rounds.RecordedCell("Tiny", "eager", list(map(records.round_of, found)), ["round-1.json"], judged)
 
 
 def test_the_card_s_columns_sum_up_its_rounds():
     row = gpu.figures(cell_of([on_card("eager", 1), on_card("eager", 2), on_card("eager", 3)]))
     assert row == {
-        "gpu": CARD["name"], "gpu_driver": "580.1", "gpu_power_limit_w": 700.0, "peak_tflops": 66.9,
+        "gpu": CARD.name, "gpu_driver": "580.1", "gpu_power_limit_w": 700.0, "peak_tflops": 66.9,
         "gpu_sm_mhz": 1802, "gpu_sm_max_mhz": 1980, "gpu_power_max_w": 303.0, "gpu_celsius_max": 40,
         "gpu_throttle": "power cap", "gpu_others": 1, "inference_device_mb": 600.0, "device_peak_mb": 2000.0,
         "inference_device_ms": 2.0, "latency_device_ms": 2.0, "training_device_ms": 2.0,
@@ -136,7 +138,7 @@ def test_the_card_s_columns_sum_up_its_rounds():
 def test_a_cell_on_a_cpu_or_one_that_failed_has_no_figures_of_a_card():
     assert gpu.figures(cell_of([records.round_record("eager")])) == {}
     record = records.failed("eager", accelerator="cuda", code="wrong-device")
-    record["machine"]["gpu"] = CARD
+    record["machine"]["gpu"] = codec.encode(CARD)
     assert set(gpu.figures(cell_of([record], None))) == {
         "gpu",
         "gpu_driver",
@@ -147,7 +149,7 @@ def test_a_cell_on_a_cpu_or_one_that_failed_has_no_figures_of_a_card():
 
 def test_a_framework_without_a_device_clock_leaves_its_times_empty():
     record = on_card("jax", 1)
-    del record["tasks"]["inference"]["device_ns"]
+    record["tasks"]["inference"]["device_ns"] = None
     row = gpu.figures(cell_of([record]))
     assert row["inference_device_ms"] is None and row["latency_device_ms"] == 1.0
 
@@ -190,7 +192,7 @@ def test_work_and_card_come_into_the_csv():
     work = {"Tiny": {"scale_of": "Larger", "forward_flops": 12}}
     collect = functools.partial(rows.rows, cells, "auto", "eager", {"Tiny": "seeded (seed 7)"})
     (row,) = collect(work=work)
-    assert row["scale_of"] == "Larger" and row["forward_flops"] == 12 and row["gpu"] == CARD["name"]
+    assert row["scale_of"] == "Larger" and row["forward_flops"] == 12 and row["gpu"] == CARD.name
     assert set(row) <= set(columns.NAMES)
 
 

@@ -6,22 +6,24 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
+import jobs
 from arena import files, tensors
+from arena.contract import codec
+from arena.contract import round as rounds
+from arena.contract.cell import Job, Reason
+from arena.contract.measured import Measured, Task
+from arena.contract.round import Order
 from arena.measuring import machine
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
-PROTOCOL = {
-    "tasks": ["inference", "latency", "training"],
-    "warmup": {"min_iterations": 1, "min_seconds": 0, "max_seconds": 0.1, "window": 2, "tolerance": 0.5},
-    "sampling": {"min_iterations": 5, "min_seconds": 0, "max_seconds": 5},
-}
 
 
 @pytest.fixture
@@ -38,52 +40,43 @@ def model(tmp_path):
     return tmp_path
 
 
-def command(model, options, *more, timeout=60, memory_mb=0, first=None):
+def command(model, options, *more, timeout=60, memory_mb=0, first=None, **changes):
+    """benchmark.py on the faulty framework: round 2 after ``first``, else round 1."""
     where = model / ("repeat" if first else "round")
-    arguments = {
-        "platform": "here", "model": "Tiny", "row": "faulty", "framework": "Faulty", "label": "Faulty",
-        "lane": "float32", "accelerator": "cpu", "adapter": REPOSITORY / "tests/support/adapters/faulty.py",
-        "definition": "resnet", "loss": "cross_entropy", "options": json.dumps(options),
-        "distribution": "numpy", "round": 2 if first else 1, "order": '{"seed": 1, "key": 7}',
-        "protocol": json.dumps(PROTOCOL), "threads": 1, "timeout": timeout, "memory-limit": memory_mb,
-        "weights": model / "model.safetensors", "config": model / "config.json",
-        "inputs": model / "inputs.safetensors", "cache": model / "cache", "result": where / "result.json",
-        "outputs": where / "outputs.safetensors", "log": where / "process.log",
-    }  # fmt: skip
-    if first:
-        arguments["first-round"] = first
-    else:
-        arguments["gradients"] = where / "gradients.safetensors"
-    words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
-    return [sys.executable, str(SCRIPTS / "benchmark.py"), *words, *more]
+    files = {"first": first} if first else {"gradients": where / "gradients.safetensors"}
+    files |= {name: changes.pop(name) for name in ("export", "decode_export") if name in changes}
+    cell = jobs.cell(model="Tiny", row="faulty", framework="faulty", options=options, **changes)
+    paths = jobs.paths(model, where, adapter=jobs.ADAPTERS / "faulty.py", **files)
+    more = ["--memory-limit", str(memory_mb), *more]
+    return jobs.command(cell, paths, where / "process.log", *more, timeout=timeout, number=2 if first else 1)
 
 
-def benchmark(model, options, *more, **limits):
-    subprocess.run(command(model, options, *more, **limits), check=True, timeout=120)
-    where = model / ("repeat" if limits.get("first") else "round")
+def benchmark(model, options, *more, **changes):
+    subprocess.run(command(model, options, *more, **changes), check=True, timeout=120)
+    where = model / ("repeat" if changes.get("first") else "round")
     assert sorted(path.name for path in where.iterdir() if path.name.startswith(".")) == []  # no leftovers
-    return files.read_json(where / "result.json"), tensors.load(where / "outputs.safetensors")
+    return rounds.read(where / "result.json"), tensors.load(where / "outputs.safetensors")
 
 
 def test_a_clean_round_records_everything(model):
     result, outputs = benchmark(model, {"sleep_s": 0.01})
-    assert result["status"] == "ok" and result["reason"] is None and result["cold"] is True
-    assert result["tasks"]["inference"]["status"] == "ok"
-    samples = result["tasks"]["inference"]["samples_ns"]
+    assert result.status == "ok" and result.reason is None and result.cold is True
+    assert result.tasks["inference"].status == "ok"
+    samples = result.tasks["inference"].samples_ns
     assert len(samples) >= 5
     assert np.median(samples) / 1e6 == pytest.approx(10, rel=0.05)
-    assert result["tasks"]["training"]["status"] == "unsupported"
-    assert result["tasks"]["training"]["reason"] == {"code": "no-training", "detail": "made of zeros"}
+    assert result.tasks["training"].status == "unsupported"
+    assert result.tasks["training"].reason == Reason(code="no-training", detail="made of zeros")
     assert outputs["inference.output"].shape == (4, 16) and outputs["latency.output"].shape == (1, 16)
-    assert result["loss"] == pytest.approx(np.log(16))  # zeros are a uniform distribution over 16 classes
+    assert result.loss == pytest.approx(np.log(16))  # zeros are a uniform distribution over 16 classes
     assert tensors.load(model / "round/gradients.safetensors") == {}
-    assert result["threads"] == {"given": 1, "reported": 1}
-    assert result["version"] == "1.0" and result["packages"]["numpy"] == np.__version__
-    assert result["footprint_bytes"] > 1_000_000
-    assert result["machine"]["cpu"] and result["machine"]["usable_physical_cores"] >= 1
-    assert 0 <= result["conditions"]["disturbance"]["steal"] <= 1
-    assert result["memory"]["inference_peak_bytes"] > 0
-    assert result["order"] == {"seed": 1, "key": 7}
+    assert (result.cell.threads, result.threads_reported) == (1, 1)
+    assert result.version == "1.0" and result.packages["numpy"] == np.__version__
+    assert result.footprint_bytes > 1_000_000
+    assert result.machine.cpu and result.machine.usable_physical_cores >= 1
+    assert 0 <= result.conditions.disturbance.steal <= 1
+    assert result.memory.inference_peak_bytes > 0
+    assert result.order == Order(seed=1, key=result.cell.order_key(1))
 
 
 @pytest.mark.parametrize(
@@ -100,22 +93,22 @@ def test_a_clean_round_records_everything(model):
 )
 def test_each_fault_gives_its_reason_and_valid_empty_files(model, fault, code, says, limits):
     result, outputs = benchmark(model, {"fault": fault.replace("-", "_")}, **limits)
-    assert result["status"] == "failed"
-    assert result["reason"]["code"] == code
-    assert says in result["reason"]["detail"]
+    assert result.status == "failed"
+    assert result.reason.code == code
+    assert says in result.reason.detail
     assert outputs == {} and tensors.load(model / "round/gradients.safetensors") == {}
-    assert "loss" not in result or result["loss"] is None
+    assert result.loss is None
     assert (model / "cache").is_dir()
 
 
 @pytest.mark.parametrize(("fault", "code"), [("segfault", "crashed"), ("error", "error")])
 def test_a_fault_in_training_costs_training_only(model, fault, code):
     result, outputs = benchmark(model, {"fault": fault, "during": "training"})
-    assert result["status"] == "ok"
-    assert result["tasks"]["inference"]["status"] == "ok" and len(outputs) == 2
-    assert result["tasks"]["training"]["status"] == "failed"
-    assert result["tasks"]["training"]["reason"]["code"] == code
-    assert result["log_tail"]
+    assert result.status == "ok"
+    assert result.tasks["inference"].status == "ok" and len(outputs) == 2
+    assert result.tasks["training"].status == "failed"
+    assert result.tasks["training"].reason.code == code
+    assert result.log_tail
 
 
 def test_a_repeat_is_warm_and_is_skipped_where_round_one_failed(model):
@@ -123,22 +116,21 @@ def test_a_repeat_is_warm_and_is_skipped_where_round_one_failed(model):
     marker = model / "cache" / "compiled"
     marker.write_text("by round 1")
     warm, _ = benchmark(model, {}, first=model / "round/result.json")
-    assert warm["status"] == "ok" and warm["cold"] is False and warm["round"] == 2
+    assert warm.status == "ok" and warm.cold is False and warm.round == 2
     assert marker.exists()
     benchmark(model, {"fault": "error"})
     assert not marker.exists()  # round 1 starts cold
     skipped, outputs = benchmark(model, {}, first=model / "round/result.json")
-    assert skipped["status"] == "failed" and skipped["reason"]["code"] == "skipped" and outputs == {}
+    assert skipped.status == "failed" and skipped.reason.code == "skipped" and outputs == {}
 
 
 def test_a_task_that_the_framework_cannot_do_is_recorded_and_not_run(model):
-    reasons = {"training": {"code": "no-training", "why": "It runs inference only."}}
+    reason = Reason(code="no-training", detail="It runs inference only.")
     options = {"fault": "segfault", "during": "training"}
-    result, _ = benchmark(model, options, "--unsupported-tasks", json.dumps(reasons))
-    assert result["status"] == "ok" and result["asked"] == ["inference", "latency", "training"]
-    reason = {"code": "no-training", "detail": "It runs inference only."}
-    assert result["tasks"]["training"] == {"status": "unsupported", "reason": reason}
-    assert result["tasks"]["latency"]["status"] == "ok"
+    result, _ = benchmark(model, options, unsupported_tasks={"training": reason})
+    assert result.status == "ok" and result.cell.protocol.tasks == ["inference", "latency", "training"]
+    assert result.tasks["training"] == Task(status="unsupported", reason=reason)
+    assert result.tasks["latency"].status == "ok"
 
 
 @pytest.mark.parametrize("status", ["unsupported", "failed"])
@@ -146,29 +138,76 @@ def test_an_export_that_was_not_made_is_the_cells_reason(model, status):
     reason = {"code": "export-failed", "detail": "no such tensor"}
     files.write_text(model / "model.bin", "")
     files.write_json(model / "model.bin.json", {"status": status, "reason": reason, "seconds": 1.0})
-    result, outputs = benchmark(model, {"fault": "hang"}, "--export", str(model / "model.bin"))
+    result, outputs = benchmark(model, {"fault": "hang"}, export=model / "model.bin")
     if status == "failed":
         reason["detail"] += f"; delete {model / 'model.bin.json'} to export again"
-    assert (result["status"], result["reason"], outputs) == (status, reason, {})
+    assert (result.status, result.reason, outputs) == (status, Reason(**reason), {})
 
 
 def test_an_export_for_generation_that_was_not_made_costs_generation_alone(model):
     reason = {"code": "no-kv-cache", "detail": "It has none."}
-    record = {"status": "unsupported", "reason": reason}
     files.write_text(model / "decode.bin", "")
-    files.write_json(model / "decode.bin.json", record)
-    protocol = json.dumps(PROTOCOL | {"tasks": ["inference", "decode"]})
-    more = ["--decode-export", str(model / "decode.bin"), "--protocol", protocol]
-    result, _ = benchmark(model, {}, *more)
-    assert result["status"] == "ok" and result["tasks"]["decode"] == record
-    assert result["tasks"]["inference"]["status"] == "ok"
+    files.write_json(model / "decode.bin.json", {"status": "unsupported", "reason": reason})
+    protocol = jobs.protocol(tasks=["inference", "decode"])
+    result, _ = benchmark(model, {}, decode_export=model / "decode.bin", protocol=protocol)
+    assert result.status == "ok"
+    assert result.tasks["decode"] == Task(status="unsupported", reason=Reason(**reason))
+    assert result.tasks["inference"].status == "ok"
 
 
 def test_a_declared_unsupported_cell_runs_nothing(model):
-    why = {"code": "unsupported-model", "why": "text only"}
-    result, _ = benchmark(model, {"fault": "hang"}, "--unsupported", json.dumps(why))
-    assert result["status"] == "unsupported"
-    assert result["reason"] == {"code": "unsupported-model", "detail": "text only"}
+    why = Reason(code="unsupported-model", detail="text only")
+    result, _ = benchmark(model, {"fault": "hang"}, unsupported=why)
+    assert result.status == "unsupported"
+    assert result.reason == why
+
+
+@pytest.mark.parametrize(
+    ("forged", "says"),
+    [
+        ({"platform": "elsewhere"}, "result.json: platform: unknown"),
+        ({"tasks": {"inference": {"status": "ok"}}}, "result.json: tasks.inference.reason: missing"),
+        ({"load_s": float("nan")}, "result.json: load_s: expected a finite number, got nan"),
+        ({"threads_reported": "2"}, "result.json: threads_reported: expected int, got str"),
+        ({"memory": {}}, "result.json: memory.baseline_bytes: missing"),
+    ],
+)
+def test_what_a_process_wrote_and_no_record_is_costs_its_own_cell(model, forged, says):
+    """A framework may write anything into its result; the cell's identity is the supervisor's."""
+    result, outputs = benchmark(model, {"fault": "forge", "forged": json.dumps(forged)})
+    assert (result.status, result.reason.code, outputs) == ("failed", "bad-result", {})
+    assert says in result.reason.detail
+    assert (result.cell.platform, result.cell.row, result.round) == ("local", "faulty", 1)
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("{", "benchmark.py: not readable JSON"),
+        ("{}", "benchmark.py: platform: missing"),
+        ("no-such-file.json", "No such file or directory: 'no-such-file.json'"),
+    ],
+)
+def test_a_cell_that_is_none_is_refused(model, argument, says):
+    words = command(model, {})
+    words[words.index("--cell") + 1] = argument
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and says in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_kept_job_and_a_cell_in_a_file_measure_the_same(model):
+    """What the documentation tells people who measure by hand."""
+    words = command(model, {"sleep_s": 0.01}, "--keep-job", str(model / "job.json"))
+    (model / "cell.json").write_text(words[words.index("--cell") + 1])
+    words[words.index("--cell") + 1] = str(model / "cell.json")
+    subprocess.run(words, check=True, timeout=120)
+    job = codec.read(Job, model / "job.json")
+    assert job.cell == rounds.read(model / "round/result.json").cell
+    by_hand = replace(job, files=replace(job.files, result=model / "by-hand.json", outputs=model / "o"))
+    codec.write(model / "job.json", replace(by_hand, files=replace(by_hand.files, gradients=None)))
+    script = Path(jobs.SCRIPT).with_name("measure.py")
+    subprocess.run([sys.executable, script, "--job", model / "job.json"], check=True, timeout=120)
+    assert codec.read(Measured, model / "by-hand.json").tasks["inference"].status == "ok"
 
 
 def test_stopping_the_supervisor_stops_the_child_and_leaves_no_result(model):

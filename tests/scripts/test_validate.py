@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import pytest
 
+import records
 import validate
 from arena import files, tensors
 from arena.judging import losses
-from judged_cell import OK, ROUNDS, TARGET, TOLERANCES, JudgedCell
+from judged_cell import NOTHING, OK, ROUNDS, TARGET, TOLERANCES, JudgedCell
 
 
 @pytest.fixture
@@ -43,9 +44,10 @@ def test_a_lanes_noise_decides_which_positions_count(cell):
 
 def test_rounds_that_agree_pass(cell):
     found = cell.judge()
-    assert (found["verdict"], found["reasons"], found["schema"]) == ("pass", [], 1)
+    assert (found["verdict"], found["reasons"], found["schema"]) == ("pass", [], 2)
     assert [found[key] for key in ("platform", "model", "row", "lane")] == ["local", "m", "r", "float32"]
     assert found["noise"] == cell.noise
+    assert found["parts"].pop("decode") is None  # the model does not generate
     assert {part: figures["verdict"] for part, figures in found["parts"].items()} == {
         "inference": "pass",
         "latency": "pass",
@@ -143,14 +145,14 @@ def test_gradients_missing_although_the_row_trains(cell):
 
 
 def test_row_that_does_not_train_is_judged_on_the_rest(cell):
-    reason = {"code": "no-training", "detail": "an inference engine"}
-    tasks = {"inference": OK, "latency": OK, "training": {"status": "unsupported", "reason": reason}}
+    ended = records.ended_task("unsupported", "no-training", "an inference engine")
+    tasks = {"inference": OK, "latency": OK, "training": ended}
     for number in ROUNDS:
         cell.record(number, tasks=tasks, training_loss=None)
     tensors.save(cell.directory / "gradients.safetensors", {})
     found = cell.judge()
     assert found["verdict"] == "pass"
-    assert found["parts"]["training"] == {"verdict": None}
+    assert found["parts"]["training"] == NOTHING
     assert found["reasons"] == ["training: unsupported (no-training): an inference engine"]
 
 
@@ -162,7 +164,7 @@ def test_cell_without_outputs_has_no_verdict(cell, status, code):
     tensors.save(cell.directory / "gradients.safetensors", {})
     found = cell.judge()
     assert found["verdict"] is None
-    assert found["parts"] == {part: {"verdict": None} for part in ("inference", "latency", "training")}
+    assert found["parts"] == dict.fromkeys(("inference", "latency", "training"), NOTHING) | {"decode": None}
     assert found["reasons"] == [f"{status} ({code}): so it is"]
 
 
@@ -208,21 +210,27 @@ def test_corrupt_file_is_refused_by_name(cell, name, damage):
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"schema": 2}, "schema 2"),
-        ({"status": "fine"}, "'fine'"),
-        ({"row": "another"}, "another"),
+        ({"schema": 1}, "round-2.json: schema: expected 2, got 1"),
+        ({"status": "fine"}, "status: expected 'ok' or 'failed' or 'unsupported', got 'fine'"),
+        ({"loss": "low"}, "loss: expected float, got str"),
+        ({"cell": {}}, "cell.platform: missing"),
         ({"round": 3}, "rounds [1, 3, 3]"),
     ],
 )
 def test_round_that_does_not_belong_is_refused(cell, changes, words):
-    cell.record(2, **changes)
+    path = cell.directory / "round-2.json"
+    files.write_json(path, files.read_json(path) | changes)
     assert words in cell.refused()
 
 
+def test_round_of_another_cell_is_refused(cell):
+    cell.record(2, model="another")
+    assert "another" in cell.refused()
+
+
 def test_record_without_a_key_is_refused(cell):
-    (cell.directory / "round-1.json").write_text('{"schema": 1}')
-    message = cell.refused()
-    assert "round-1.json" in message and "platform" in message
+    (cell.directory / "round-1.json").write_text('{"schema": 2}')
+    assert "round-1.json: cell: missing; delete the file and measure the round again" in cell.refused()
 
 
 def test_reference_without_its_loss_is_refused(cell):

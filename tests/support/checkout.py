@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from arena import files
 from arena.configuration import frameworks, loader
+from arena.contract import round as contract_round
+from arena.contract.round import Round
 from runner import REPOSITORY, RUNNER, environ
 
 CONDA_PREFIX = Path(os.environ.get("ARENA_CONDA_PREFIX", REPOSITORY / ".snakemake" / "conda-tests"))
@@ -129,10 +130,10 @@ class Checkout:
     def report(self) -> str:
         return (self.directory / "results/report.md").read_text(encoding="utf-8")
 
-    def rounds(self) -> list[dict]:
+    def rounds(self) -> list[Round]:
         """Every recorded round, in the order in which they ended."""
         paths = self.directory.glob("results/benchmarks/*/*/*/round-*.json")
-        return list(map(files.read_json, sorted(paths, key=lambda path: path.stat().st_mtime_ns)))
+        return list(map(contract_round.read, sorted(paths, key=lambda path: path.stat().st_mtime_ns)))
 
 
 def copy(destination: Path) -> Path:

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import records
 import validate
 from arena import files, tensors
+from arena.contract import codec
+from arena.contract.verdict import Part
 from arena.judging import losses
 
 TOLERANCES = {
@@ -22,7 +25,8 @@ TOLERANCES = {
 }
 TARGET = np.array([0, 1, 2, 3])
 ROUNDS = (1, 2, 3)
-OK = {"status": "ok", "reason": None}
+OK = records.ok_task()
+NOTHING = codec.encode(Part())  # the figures of a part that was not measured
 
 
 class JudgedCell:
@@ -52,10 +56,16 @@ class JudgedCell:
 
     def record(self, number: int, **changes) -> None:
         """Write round ``number``'s JSON with ``changes``."""
-        record = {"schema": 1, "platform": "local", "model": "m", "row": "r", "lane": "float32"}
-        record |= {"round": number, "loss": self.loss, "training_loss": self.loss, **OK}
-        record["tasks"] = {task: OK for task in ("inference", "latency", "training")}
-        files.write_json(self.directory / f"round-{number}.json", record | changes)
+        tasks = dict.fromkeys(("inference", "latency", "training"), OK)
+        known = {
+            "loss": self.loss,
+            "training_loss": self.loss,
+            "tasks": tasks,
+            "framework": "f",
+            "model": "m",
+        }
+        record = records.round_record("r", number, **known | changes)
+        files.write_json(self.directory / f"round-{number}.json", record)
 
     def output(self, number: int, **changes) -> None:
         """Write round ``number``'s tensors with ``changes``; None removes one."""

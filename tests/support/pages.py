@@ -57,7 +57,7 @@ def render(directory, own, published=(), models=("Tiny",), **caption):
         "--published",
         *published,
         "--retry",
-        "snakemake --cores 2",
+        "results/retry",
     ]
     command += ["--rounds", *directory.glob("benchmarks/*/*/*/round-*.json")]
     command += ["--validations", *directory.glob("validation/*/*/*.json")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ def own_csv(
     found = records.write(directory, rounds, verdicts)
     cells = rounds_module.cells(found[0], found[1], "local", list(models), list(names))
     weights = dict.fromkeys(models, "seeded (seed 7)")
-    rows = rows_module.rows(cells, "This machine", "eager", weights, **options)
+    rows = rows_module.rows(cells, "This machine", "eager", weights, labels=records.LABELS, **options)
     path = directory / "local.csv"
     with open(path, "w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, columns.NAMES)
@@ -62,7 +63,8 @@ def arguments(
         "platform": "local",
         "label": "auto",
         "baseline": "eager",
-        "retry": "snakemake --cores all --directory 'my results'",
+        "retry": "my results/retry",
+        "labels": json.dumps(records.LABELS),
         "out": directory / "local.csv",
     } | options
     command = ["--models", *models, "--rows", *rows]

@@ -6,6 +6,7 @@ import pytest
 
 import changed
 import plan
+import records
 
 ENV = """channels: [nodefaults]
 dependencies:
@@ -41,7 +42,7 @@ def results(tmp_path, monkeypatch):
     for model in MODELS:
         folder = tmp_path / f"results/benchmarks/local/{model}/jax"
         folder.mkdir(parents=True)
-        (folder / "round-1.json").write_text(json.dumps({"packages": RECORDED}))
+        (folder / "round-1.json").write_text(json.dumps(records.round_record("jax", packages=RECORDED)))
     return tmp_path / "results"
 
 
@@ -84,7 +85,8 @@ def test_followers_go_with_their_model(results):
 
 def test_a_comment_in_an_environment_moves_nothing(results):
     for path in results.glob("benchmarks/*/*/*/*.json"):
-        path.write_text(json.dumps({"packages": RECORDED | {"jax": "0.10.3", "jaxlib": "0.10.3"}}))
+        moved = RECORDED | {"jax": "0.10.3", "jaxlib": "0.10.3"}
+        path.write_text(json.dumps(records.round_record("jax", packages=moved)))
     said = changed.rendered(upgraded(), {}, results)
     assert said.startswith("envs/jax.yaml was written anew, with the same versions of what was measured: 4 ")
 

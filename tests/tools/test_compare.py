@@ -60,6 +60,12 @@ def test_results_directories_bring_their_samples(tmp_path, capsys):
     out = tmp_path / "changes.md"
     assert run(tmp_path / "old", tmp_path / "new", "--out", out) == 1
     assert "(95 % bootstrap)" in out.read_text(encoding="utf-8") and capsys.readouterr().out == ""
+    for path in (tmp_path / "old").rglob("round-*.json"):  # as an older arena recorded them
+        path.write_text('{"schema": 1}')
+    assert run(tmp_path / "old", tmp_path / "new", "--out", out) == 1
+    assert "(95 % bootstrap)" not in out.read_text(encoding="utf-8")
+    said = capsys.readouterr().err
+    assert "round-1.json: schema: expected 2, got 1; the cell is compared by its table alone" in said
 
 
 def test_a_small_difference_counts_by_the_threshold(tmp_path, old):

@@ -67,7 +67,9 @@ def test_a_page_that_has_drifted_is_told(tmp_path, monkeypatch):
     page = tmp_path / "page.md"
     page.write_text("<!-- x: written by make docs -->\n\nold\n\n<!-- end of x -->\n")
     monkeypatch.setattr(document, "PARTS", [("page.md", "x", lambda basedir: "new")])
-    assert list(document.outdated(tmp_path)) == [page]
+    monkeypatch.setattr(document, "WHOLE", {"whole.json": "{}\n", "same.json": "1\n"})
+    (tmp_path / "same.json").write_text("1\n")
+    assert list(document.outdated(tmp_path)) == [page, tmp_path / "whole.json"]
     assert "new" in document.outdated(tmp_path)[page]
 
 

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import yaml
 
+from arena.contract.round import Order
 from arena.measuring import machine
 from checkout import END_TO_END, REPORTS, Checkout, append, copy, snapshot
 from runner import environ
@@ -98,15 +99,15 @@ def test_cells_are_measured_in_the_recorded_order(failed):
     rounds = failed.rounds
     assert len(rounds) == 2 * len(failed.table)
     for record in rounds:
-        text = f"{SEED}:{record['round']}:local:{MODEL}:{record['row']}"
+        text = f"{SEED}:{record.round}:local:{MODEL}:{record.cell.row}"
         key = int.from_bytes(hashlib.sha256(text.encode()).digest()[:3], "big")
-        assert record["order"] == {"seed": SEED, "key": key}
-        assert record["threads"]["given"] == machine.usable_threads(failed.checkout.cores)
+        assert record.order == Order(seed=SEED, key=key)
+        assert record.cell.threads == machine.usable_threads(failed.checkout.cores)
     # One cell at a time, so that they end in the order in which they start.
-    order = [(record["round"], -record["order"]["key"]) for record in rounds]
+    order = [(record.round, -record.order.key) for record in rounds]
     assert order == sorted(order)
 
-    begin = datetime.fromisoformat(min(record["started"] for record in rounds)).timestamp()
+    begin = datetime.fromisoformat(min(record.started for record in rounds)).timestamp()
     folders = [failed.checkout.directory / "results" / kind / MODEL for kind in ("models", "exports")]
     prepared = [path for folder in folders for path in folder.rglob("*.*") if path.is_file()]
     assert {"model.safetensors", "reference.json", "model.onnx"} <= {path.name for path in prepared}
@@ -128,7 +129,7 @@ def test_each_failure_has_its_reason_and_costs_its_own_cell(failed):
 def test_the_report_says_why_and_how_to_try_again(failed):
     for fault, (code, _) in FAULTS.items():
         assert f"- {code}: " in section(failed.report, fault)
-        assert f"faulty-{fault}/round-1.json" in retry(failed.report, fault)
+        assert retry(failed.report, fault).endswith(f"results/retry local/{MODEL}/faulty-{fault}")
     assert "Traceback (most recent call last):" in section(failed.report, "error")
     assert "garbage on the terminal" in section(failed.report, "garbage")
     table = failed.report.split(f"\n## {MODEL}\n")[1].split("†")[0]  # up to the published machines

@@ -52,11 +52,12 @@ def test_rules_run_in_the_python_that_runs_snakemake(tmp_path):
 
 
 def test_a_failed_cell_is_tried_again_without_environments(tmp_path):
-    table = "results/platforms/local.csv"
-    printed = snakemake(
-        tmp_path, "--config", "run={rows: [pytorch-eager]}", "--dry-run", "--printshellcmds", "--", table
-    )
-    assert f"--workflow-profile {REPOSITORY / 'profiles/host'}" in printed
+    snakemake(tmp_path, "--", "results/models/ResNet-50/inputs.safetensors", PYTHONPATH=SITE)
+    program = tmp_path / "results/retry"
+    assert f"--workflow-profile {REPOSITORY / 'profiles/host'}" in program.read_text(encoding="utf-8")
+    for words in ([], ["local/ResNet-50/no-such-row"], ["../models", "1", "2"]):
+        done = subprocess.run([program, *words], cwd="/", capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and "usage: " in done.stderr, words
 
 
 def test_installed_knows_extras_and_absence():

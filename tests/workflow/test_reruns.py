@@ -99,6 +99,8 @@ CHANGES = [
     ("workflow/scripts/frameworks/pytorch/models/unet.py", append("# a comment\n"), UNET),
     ("workflow/scripts/frameworks/llamacpp/export.py", append("# a comment\n"), GGUF),
     ("workflow/scripts/validate.py", append("# a comment\n"), judging()),
+    ("workflow/scripts/arena/contract/verdict.py", append("# a comment\n"), judging()),
+    ("config/frameworks/jax.yaml", replace("label: JAX", "label: Jax"), SUMMARY),
     ("config/config.yaml", replace(r"relative_l2: 1\.0e-4", "relative_l2: 2.0e-4"), judging(rows=STRICT)),
     ("report/report.md.j2", append("A last word.\n"), {"report"}),
     ("report/html/style.css", append("/* a comment */\n"), {"page"}),

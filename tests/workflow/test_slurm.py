@@ -118,12 +118,13 @@ def in_task(cluster, platform, row):
 
 def supervisors(cluster, platform, row):
     """Processes of benchmark.py for this cell."""
-    words = {"--platform", platform, "--row", row}
+    own = f'"platform": "{platform}", "model": "{MODEL}", "row": "{row}"'  # at the head of its cell
     found = psutil.process_iter(["cmdline"])
     return [
         process
         for process in found
-        if words <= set(process.info["cmdline"] or [])
+        if any(own in word for word in process.info["cmdline"] or [])
+        and "--cell" in process.info["cmdline"]
         and process.info["cmdline"][0].endswith("python")
         and str(cluster.root) in " ".join(process.info["cmdline"])
     ]
@@ -159,7 +160,7 @@ def measured(cluster):
         process.kill()
     assert run.wait(timeout=400) in (0, 1)
     log = cluster.directory.with_suffix(".log").read_text()
-    records = {(r["platform"], r["row"]): r for r in cluster.rounds()}
+    records = {(r.cell.platform, r.cell.row): r for r in cluster.rounds()}
     jobs = {job["id"]: job for job in cluster.slurm.jobs()}
     return SimpleNamespace(cancelled=cancelled, failed=failed, log=log, records=records, jobs=jobs)
 
@@ -168,28 +169,28 @@ def test_cells_ran_on_their_platforms_nodes_with_what_they_were_given(measured):
     assert set(measured.records) == {(platform, row) for platform in NODES for row in ROWS}
     for (platform, row), record in measured.records.items():
         where = (platform, row)
-        given = record["node"]["allocation"]
-        job = measured.jobs[given["job"]]
+        given = record.node.allocation
+        job = measured.jobs[given.job]
         assert job["comment"] == f"rule_benchmark_wildcards_{platform}_{MODEL}_{row}", where
         assert job["state"] == "COMPLETED", where
-        assert job["node"] == given["name"] == NODES[platform], where
-        assert record["node"]["use"] == ("exclusive" if platform == "slow" else "shared"), where
-        assert record["threads"]["given"] == 1, where
+        assert job["node"] == given.name == NODES[platform], where
+        assert record.node.use == ("exclusive" if platform == "slow" else "shared"), where
+        assert record.cell.threads == 1, where
         if platform == "epyc":
-            assert given["gpus"] is None and job["gres"] == "N/A", where
+            assert given.gpus is None and job["gres"] == "N/A", where
         else:
-            assert given["gpus"] in {"fast": ("0", "1"), "slow": ("0", "2")}[platform], where
+            assert given.gpus in {"fast": ("0", "1"), "slow": ("0", "2")}[platform], where
             assert (
                 job["gres"].removeprefix("gres:") == f"gpu:{ {'fast': 'h100', 'slow': 'a100'}[platform] }:1"
             )
-    assert measured.records["epyc", "onnxruntime"]["status"] == "ok"
+    assert measured.records["epyc", "onnxruntime"].status == "ok"
 
 
 def test_a_node_without_the_accelerator_fails_its_cells_with_a_reason(measured):
     for platform in ("fast", "slow"):
         record = measured.records[platform, "onnxruntime"]
-        assert record["status"] in ("failed", "unsupported")
-        assert record["reason"]["code"] == "no-device" and "vulkan" in record["reason"]["detail"]
+        assert record.status in ("failed", "unsupported")
+        assert record.reason.code == "no-device" and "vulkan" in record.reason.detail
 
 
 def test_measurements_did_not_overlap(measured):
@@ -200,7 +201,7 @@ def test_measurements_did_not_overlap(measured):
             assert job["exclusive"] == "NO"
             assert [other["id"] for other in ended if other is not job and overlap(job, other)] == []
     spans = sorted(
-        (record["node"]["monotonic_s"], (platform, row))
+        (record.node.monotonic_s, (platform, row))
         for (platform, row), record in measured.records.items()
         if NODES[platform] == "n1"
     )
@@ -219,7 +220,7 @@ def test_lost_jobs_are_submitted_again(measured):
     assert states == ["CANCELLED", "FAILED", "COMPLETED"]
     assert measured.jobs[measured.cancelled]["state"] == "CANCELLED"
     assert measured.jobs[measured.failed]["state"] == "FAILED"
-    assert measured.records["slow", "zeros"]["status"] == "ok"
+    assert measured.records["slow", "zeros"].status == "ok"
     others = [job for job in measured.jobs.values() if job["comment"] != comment]
     assert {job["state"] for job in others} == {"COMPLETED"}
     assert len({job["comment"] for job in others}) == len(others)
@@ -232,7 +233,7 @@ def test_the_tables_say_how_the_nodes_were(cluster, measured):
             assert row["node_shared"] == str(platform != "slow").lower()
             assert row["condition"] in ("clean", "noisy", "invalid")
             assert (row["condition_reasons"] == "") == (row["condition"] == "clean")
-            assert row["slurm_jobs"] == measured.records[platform, row["row"]]["node"]["allocation"]["job"]
+            assert row["slurm_jobs"] == measured.records[platform, row["row"]].node.allocation.job
     report = cluster.report()
     assert all(f"| {platform} " in report for platform in NODES) or report.count("Zeros") >= len(NODES)
 
@@ -290,7 +291,7 @@ def test_a_killed_submitter_is_started_again_where_it_was(cluster, measured):
     assert done.returncode in (0, 1), done.stdout
     states = {job["id"]: job["state"] for job in cluster.measuring()}
     assert {states[job] for job in orphans} <= {"CANCELLED", "COMPLETED"}
-    assert {record["round"] for record in cluster.rounds()} == {1, 2}
+    assert {record.round for record in cluster.rounds()} == {1, 2}
     assert len(cluster.rounds()) == 2 * len(NODES) * len(ROWS)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert cluster.plan() == set()

@@ -91,12 +91,12 @@ def test_no_process_opens_a_network_connection(miniature):
     """None could, because its namespace has no route; and none tried, which the kernel counted there."""
     if not supervisor.isolation():
         pytest.skip("this system lets no ordinary user cut a process off from the network")
-    ran = [record for record in miniature.checkout.rounds() if record["duration_s"]]
-    assert {record["row"] for record in ran} == {
+    ran = [record for record in miniature.checkout.rounds() if record.duration_s]
+    assert {record.cell.row for record in ran} == {
         row for row in ROWS if any((m, row) not in UNABLE for m in MODELS)
     }
-    assert {record["offline"] for record in ran} == {True}
-    attempts = {(r["model"], r["row"], r["round"]): r["network_attempts"] for r in ran}
+    assert {record.offline for record in ran} == {True}
+    attempts = {(r.cell.model, r.cell.row, r.round): r.network_attempts for r in ran}
     assert {cell: count for cell, count in attempts.items() if count != 0} == {}
 
 
@@ -171,24 +171,24 @@ def test_nothing_is_written_but_results(miniature):
 
 def test_rounds_interleave(miniature):
     """No cell's second round before the first rounds of all others; test_failures.py has the exact order."""
-    rounds = sorted(miniature.checkout.rounds(), key=lambda record: record["started"])
+    rounds = sorted(miniature.checkout.rounds(), key=lambda record: record.started)
     assert len(rounds) == 2 * len(MODELS) * len(ROWS)
-    early = [record for record in rounds[: len(rounds) // 2] if record["round"] == 2]
+    early = [record for record in rounds[: len(rounds) // 2] if record.round == 2]
     assert len(early) < miniature.checkout.cores  # a second job, started at the same time, may be seen first
 
 
 def test_rounds_record_how_they_ran(miniature):
     for record in miniature.checkout.rounds():
-        assert record["cold"] is (record["round"] == 1)
-        assert record["threads"]["given"] == 1
-        assert record["threads"]["reported"] in (1, None)
-        assert record["log_tail"] is None
+        assert record.cold is (record.round == 1)
+        assert record.cell.threads == 1
+        assert record.threads_reported in (1, None)
+        assert record.log_tail is None
 
 
 def test_compiler_caches_are_cold_once(miniature):
     """PyTorch compiled takes longer in round 1: later rounds find its caches."""
-    rounds = [r for r in miniature.checkout.rounds() if r["row"] == "pytorch-compiled"]
-    seconds = {(r["model"], r["round"]): sum(t["compile_s"] for t in r["tasks"].values()) for r in rounds}
+    rounds = [r for r in miniature.checkout.rounds() if r.cell.row == "pytorch-compiled"]
+    seconds = {(r.cell.model, r.round): sum(t.compile_s for t in r.tasks.values()) for r in rounds}
     for model in MODELS:
         assert seconds[model, 2] < seconds[model, 1], model
 

@@ -4,18 +4,23 @@
 Round 1 starts with empty compiler caches and keeps the gradients; later rounds use round 1's caches.
 """
 
+# What every round of a cell is measured from.
+MEASURED_FROM = {
+    "script": script("benchmark.py"),
+    "modules": measuring_modules,
+    "weights": "results/models/{model}/model.safetensors",
+    "config": "results/models/{model}/config.json",
+    "inputs": "results/models/{model}/inputs.safetensors",
+    "export": exported,
+    "decode_export": exported_decode,
+    "program": engine_program,
+    "build": engine_record,
+}
+
 
 rule benchmark:
     input:
-        script=script("benchmark.py"),
-        modules=measuring_modules,
-        weights="results/models/{model}/model.safetensors",
-        config="results/models/{model}/config.json",
-        inputs="results/models/{model}/inputs.safetensors",
-        export=exported,
-        decode_export=exported_decode,
-        program=engine_program,
-        build=engine_record,
+        **MEASURED_FROM,
     output:
         result="results/benchmarks/{platform}/{model}/{row}/round-1.json",
         outputs="results/benchmarks/{platform}/{model}/{row}/round-1.safetensors",
@@ -35,38 +40,21 @@ rule benchmark:
         timeout_s=PROTOCOL["timeout_s"],
         memory_limit_mb=memory_limit,
     params:
-        row=row_arguments,
+        cell=cell,
         round=round_number,
-        extra=round_arguments,
-        files=file_arguments,
-        cache=cache_directory,
-        order=order,
-        protocol=protocol,
-        threads=measuring_threads,
+        files=round_files,
     message:
         "{wildcards.model} in {wildcards.row} on {wildcards.platform}: round {params.round}"
         f" of {ROUNDS[-1]}"
     shell:
-        "python {input.script:q} --platform {wildcards.platform:q} --model {wildcards.model:q}"
-        " --row {wildcards.row:q} {params.row:q} --round {params.round} {params.extra:q} {params.files:q}"
-        " --order {params.order:q} --protocol {params.protocol:q} --threads {params.threads}"
+        "python {input.script:q} --cell {params.cell:q} --round {params.round} --files {params.files:q}"
         " --timeout {resources.timeout_s} --memory-limit {resources.memory_limit_mb}"
-        " --weights {input.weights:q} --config {input.config:q} --inputs {input.inputs:q}"
-        " --cache {params.cache:q} --result {output.result:q} --outputs {output.outputs:q}"
         " --log {log.process:q} 2> {log.supervisor:q}"
 
 
 use rule benchmark as benchmark_repeat with:
     input:
-        script=script("benchmark.py"),
-        modules=measuring_modules,
-        weights="results/models/{model}/model.safetensors",
-        config="results/models/{model}/config.json",
-        inputs="results/models/{model}/inputs.safetensors",
-        export=exported,
-        decode_export=exported_decode,
-        program=engine_program,
-        build=engine_record,
+        **MEASURED_FROM,
         first="results/benchmarks/{platform}/{model}/{row}/round-1.json",
         cache="results/benchmarks/{platform}/{model}/{row}/cache",
     output:
@@ -75,12 +63,3 @@ use rule benchmark as benchmark_repeat with:
     log:
         process="results/logs/benchmark/{platform}/{model}/{row}/round-{n}.log",
         supervisor="results/logs/benchmark/{platform}/{model}/{row}/round-{n}.supervisor.log",
-    params:
-        row=row_arguments,
-        round=round_number,
-        extra=round_arguments,
-        files=file_arguments,
-        cache=cache_directory,
-        order=order,
-        protocol=protocol,
-        threads=measuring_threads,

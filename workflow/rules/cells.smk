@@ -2,8 +2,11 @@
 
 import hashlib
 import tomllib
+from types import SimpleNamespace
 
 from arena.configuration import crates
+from arena.contract import codec
+from arena.contract.cell import Cell, Files, Protocol, Reason, Sampling, Warmup
 
 
 def framework(wildcards):
@@ -160,88 +163,105 @@ def engine_settings(wildcards):
     return locked_crates(wildcards.engine)
 
 
-def row_arguments(wildcards):
-    """The row's command-line arguments for benchmark.py that are the same in every round."""
-    row, platform = framework(wildcards), PLATFORMS[wildcards.platform]
-    reached = reach(wildcards)
-    arguments = {
-        "framework": row["id"],
-        "label": row["label"],
-        "lane": row["lane"],
-        "distribution": reached["distribution"],
-        "options": as_json(row["options"]),
-        "environment": as_json(row["environment"]),
-        "accelerator": platform["accelerator"],
-        "interface": reached["interface"],
-        "definition": definition(wildcards),
-        "loss": loss(wildcards),
-    }
-    if row["adapter"]:
-        arguments["adapter"] = here(ROOT / row["adapter"])
-    if tokens := decode_tokens(wildcards):
-        arguments["decode-tokens"] = tokens
-    if reason := unsupported(wildcards):
-        arguments["unsupported"] = as_json(reason)
-    if reasons := unsupported_tasks(wildcards):
-        arguments["unsupported-tasks"] = as_json(reasons)
-    words = [word for name, value in arguments.items() for word in (f"--{name}", value)]
-    libraries = reached["libraries"]
-    return words + (["--libraries", *libraries] if libraries else [])
-
-
-def round_arguments(wildcards, input, output):
-    """Round 1 keeps gradients and starts with empty compiler caches; later rounds use round 1's."""
-    if "gradients" in output.keys():
-        return ["--gradients", output.gradients]
-    return ["--first-round", input.first]
-
-
-def cache_directory(wildcards):
-    return f"results/benchmarks/{wildcards.platform}/{wildcards.model}/{wildcards.row}/cache"
-
-
-def file_arguments(wildcards, input):
-    """The files that some rows read and others do not."""
-    files_in = {
-        "--export": input.export,
-        "--decode-export": input.decode_export,
-        "--program": input.program,
-        "--build": input.build,
-    }
-    return [word for name, file in files_in.items() if file for word in (name, file)]
-
-
-def order_key(wildcards):
-    """Where the cell stands in its round: a hash, so that adding a cell moves no other."""
-    text = f"{PROTOCOL['seed']}:{round_number(wildcards)}:{wildcards.platform}:{wildcards.model}:{wildcards.row}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:3], "big")
-
-
 def round_number(wildcards):
     return int(wildcards.get("n", "1"))
 
 
-def order(wildcards):
-    return as_json({"seed": PROTOCOL["seed"], "key": order_key(wildcards)})
+def cell(wildcards):
+    """Everything that decides the cell's figures, as one JSON argument: if a key changes, it is measured again."""
+    return cell_as_json(wildcards.platform, wildcards.model, wildcards.row)
+
+
+@cache
+def cell_as_json(platform, model, row):
+    return codec.to_text(cell_record(platform, model, row))
+
+
+@cache
+def cell_record(platform, model, row):
+    """The contract's record of a cell, from the configuration."""
+    wildcards = SimpleNamespace(platform=platform, model=model, row=row)
+    variant, reached = framework(wildcards), reach(wildcards)
+    reason = unsupported(wildcards)
+    return Cell(
+        platform=platform,
+        model=model,
+        row=row,
+        framework=variant["id"],
+        lane=variant["lane"],
+        accelerator=PLATFORMS[platform]["accelerator"],
+        interface=reached["interface"],
+        definition=definition(wildcards),
+        loss=loss(wildcards),
+        options=variant["options"],
+        environment=variant["environment"],
+        distribution=reached["distribution"],
+        libraries=reached["libraries"],
+        threads=measuring_threads(wildcards),
+        decode_tokens=decode_tokens(wildcards),
+        protocol=protocol(wildcards),
+        unsupported=reason and reason_record(reason),
+        unsupported_tasks={
+            task: reason_record(why)
+            for task, why in unsupported_tasks(wildcards).items()
+        },
+    )
+
+
+def reason_record(reason):
+    """The contract's record of a reason of the configuration's, {code, why}."""
+    return Reason(code=reason["code"], detail=reason["why"])
+
+
+def protocol(wildcards):
+    """What is asked of the cell; limits travel as resources, rounds as jobs."""
+    cuda = PLATFORMS[wildcards.platform]["accelerator"] == "cuda"
+    cluster = PLATFORMS[wildcards.platform].get("cluster")
+    return Protocol(
+        tasks=[
+            task
+            for task in PROTOCOL["tasks"]
+            if task != "decode" or decode_tokens(wildcards)
+        ],
+        warmup=codec.decode(Warmup, PROTOCOL["warmup"]),
+        sampling=codec.decode(Sampling, PROTOCOL["sampling"]),
+        exclusive=PROTOCOL["exclusive"],
+        offline=PROTOCOL["offline"],
+        seed=PROTOCOL["seed"],
+        energy_seconds=PROTOCOL["energy_seconds"] if cuda else None,
+        node=cluster and ("exclusive" if cluster["exclusive"] else "shared"),
+    )
+
+
+def round_files(wildcards, input, output):
+    """Where the round's files are, as one JSON argument. Round 1 makes the cache, later rounds find it made."""
+    adapter = framework(wildcards)["adapter"]
+    return codec.to_text(
+        Files(
+            weights=Path(input.weights),
+            config=Path(input.config),
+            inputs=Path(input.inputs),
+            export=path_or_none(input.export),
+            decode_export=path_or_none(input.decode_export),
+            adapter=path_or_none(adapter and here(ROOT / adapter)),
+            program=path_or_none(input.program),
+            build=path_or_none(input.build),
+            first=path_or_none(input.get("first")),
+            cache=Path(output.get("cache") or input.cache),
+            result=Path(output.result),
+            outputs=Path(output.outputs),
+            gradients=path_or_none(output.get("gradients")),
+        )
+    )
+
+
+def path_or_none(name):
+    """A file as the contract has it; what Snakemake has for an input that there is not is empty."""
+    return Path(name) if name else None
 
 
 def measuring_priority(wildcards):
     """Every cell's round n goes before any cell's round n + 1; within a round, in shuffled order."""
-    return (10_000 - round_number(wildcards)) * 2**24 + order_key(wildcards)
-
-
-def protocol(wildcards):
-    """The part of the protocol that changes what is measured; limits travel as resources, rounds as jobs."""
-    keys = ["warmup", "sampling", "exclusive", "offline"]
-    if PLATFORMS[wildcards.platform]["accelerator"] == "cuda":
-        keys.append("energy_seconds")
-    tasks = [
-        task
-        for task in PROTOCOL["tasks"]
-        if task != "decode" or decode_tokens(wildcards)
-    ]
-    told = {"tasks": tasks} | {key: PROTOCOL[key] for key in keys}
-    cluster = PLATFORMS[wildcards.platform].get("cluster")
-    if cluster:
-        told["node"] = "exclusive" if cluster["exclusive"] else "shared"
-    return as_json(told)
+    record = cell_record(wildcards.platform, wildcards.model, wildcards.row)
+    number = round_number(wildcards)
+    return (10_000 - number) * 2**24 + record.order_key(number)

@@ -1,4 +1,4 @@
-"""The engines written in Rust: workflow/engines/ → results/engines/{platform}/, one build for each platform's processor.
+"""The engines written in Rust: workflow/engines/ → results/engines/{platform}/, built for each platform's processor.
 
 Cargo.lock and the workspace's Cargo.toml are the same for all engines: what of them concerns this one is a
 parameter, so that another engine's new version builds nothing here.

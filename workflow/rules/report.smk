@@ -25,10 +25,11 @@ rule platform:
         runtime=20,
     params:
         label=platform_label,
+        labels=row_labels(),
         baseline=RUN["baseline"],
         models=RUN["models"],
         rows=RUN["rows"],
-        retry=command_line(),
+        retry=RETRY,
         float32_rows=float32_rows(),
         work=work(),
     message:
@@ -36,7 +37,9 @@ rule platform:
     shell:
         "python {input.script:q} --platform {wildcards.platform:q} --label {params.label:q}"
         " --baseline {params.baseline:q} --models {params.models:q} --rows {params.rows:q}"
-        " --retry {params.retry:q} --float32-rows {params.float32_rows:q} --work {params.work:q} --rounds {input.rounds:q} --validations {input.validations:q} --sources {input.sources:q}"
+        " --retry {params.retry:q} --labels {params.labels:q} --float32-rows {params.float32_rows:q}"
+        " --work {params.work:q} --rounds {input.rounds:q} --validations {input.validations:q}"
+        " --sources {input.sources:q}"
         " --out {output.table:q} 2> {log:q}"
 
 
@@ -134,7 +137,7 @@ rule page:
         runtime=20,
     params:
         captions=captions(),
-        retry=command_line(),
+        retry=RETRY,
     message:
         "Write the report as a page"
     shell:

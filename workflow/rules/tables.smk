@@ -60,8 +60,40 @@ def rounds(pattern):
     return of_cell
 
 
+def row_labels():
+    """What the rows are called in the reports; no part of a cell, so that another name measures nothing again."""
+    return as_json({row: FRAMEWORKS[row]["label"] for row in RUN["rows"]})
+
+
+RETRY = here(Path.cwd() / "results" / "retry")
+
+RETRY_PROGRAM = """\
+#!/bin/sh
+# Measure a cell of the last run here again, with that run's settings, from round 1 or the one given on.
+set -eu
+cd {directory}
+if [ $# -lt 1 ] || [ $# -gt 2 ] || [ ! -d "results/benchmarks/$1" ]; then
+    echo "usage: $0 PLATFORM/MODEL/ROW [ROUND], of a cell below {directory}/results/benchmarks" >&2
+    exit 2
+fi
+PATH={programs}:"$PATH"
+export PATH
+exec {command} --forcerun "results/benchmarks/$1/round-${{2:-1}}.json" -- results/report.md results/report.html
+"""
+
+
+def write_retry():
+    """Leave the program that the reports name to try a failed cell again."""
+    text = RETRY_PROGRAM.format(
+        directory=shlex.quote(str(Path.cwd())),
+        programs=shlex.quote(str(Path(sys.executable).parent)),
+        command=command_line(),
+    )
+    files.write_program(Path("results/retry"), text)
+
+
 def command_line():
-    """The command of this run, as far as it decides what is measured: to be repeated for a failed cell."""
+    """The command of this run, as far as it decides what is measured."""
     settings, deployment = workflow.config_settings, workflow.deployment_settings
     # Other cores might mean other threads, with which every cell would be measured again.
     words = ["snakemake", "--cores", THREADS]

@@ -7,7 +7,6 @@ is 0 as long as that result could be written.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import sys
 import tempfile
 import time
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -23,9 +23,14 @@ from typing import Any
 import psutil
 
 from arena import files, tensors
+from arena.contract import codec
+from arena.contract import round as rounds
+from arena.contract.build import Built
+from arena.contract.cell import Cell, Files, Job
+from arena.contract.measured import Measured, Task
+from arena.contract.round import Round
 from arena.measuring import gpu, machine, node, nvml, packages, supervisor
 
-SCHEMA = 1
 STAGE = ".measuring-"  # directories, beside the result, in which a process leaves what it measured
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -35,63 +40,73 @@ THREAD_VARIABLES = (
     "RAYON_NUM_THREADS",
 )
 
+Fields = dict[str, Any]  # keys of a Round with their JSON values
 
-def arguments() -> argparse.Namespace:
+
+@dataclass(frozen=True)
+class Limits:
+    """When a measuring process is ended; not part of the cell, because it changes no figure."""
+
+    timeout_s: float
+    memory_mb: int  # 0: 90 % of what is available
+
+
+@dataclass(frozen=True)
+class Work:
+    """One round of a cell, where its files are, and what there is before it begins."""
+
+    cell: Cell
+    number: int
+    files: Files
+    limits: Limits
+    log: Path
+    keep_job: Path | None
+    first: Round | None  # round 1, unless this is it
+    build: Built | None  # of an engine
+    export: Fields | None  # why export.py made no file; None if it made it, or there is none to make
+    decode_export: Fields | None  # the same of task decode's own
+
+
+def arguments(argv: list[str] | None = None) -> Work:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    cell = parser.add_argument_group("the cell")
-    for name in ("platform", "model", "row", "framework", "label", "lane", "accelerator"):
-        cell.add_argument(f"--{name}", required=True)
-    cell.add_argument("--adapter", type=Path, help="file with the framework's Adapter class, for measure.py")
-    cell.add_argument("--program", type=Path, help="an engine's executable, which takes measure.py's place")
-    cell.add_argument("--build", type=Path, help="what build_engine.py recorded of it")
-    cell.add_argument("--definition", required=True, help="module in models/*/")
-    cell.add_argument("--loss", required=True, choices=["cross_entropy", "mse"])
-    cell.add_argument("--options", type=json.loads, default={}, help="the row's options, JSON")
-    cell.add_argument(
-        "--environment", type=json.loads, default={}, help="variables, JSON; {threads}, {cache}"
+    parser.add_argument(
+        "--cell", required=True, help="JSON, or a file of it: workflow/schemas/cell.schema.json"
     )
-    cell.add_argument("--distribution", required=True, help="package: version and footprint")
-    cell.add_argument("--libraries", nargs="*", default=[], help="packages that count to the footprint too")
-    cell.add_argument("--decode-tokens", type=int, default=0, help="how many tokens task decode generates")
-    cell.add_argument(
-        "--interface", help="by which the row reaches the device; default: the accelerator's name"
+    parser.add_argument("--round", type=int, required=True, help="from 1, which starts with an empty cache")
+    parser.add_argument("--files", required=True, help="JSON, or a file of it: `files` of job.schema.json")
+    parser.add_argument("--log", type=Path, required=True, help="the measuring process's output")
+    parser.add_argument("--timeout", type=float, required=True, help="seconds until the process is killed")
+    parser.add_argument("--memory-limit", type=int, default=0, help="MB; 0: 90 %% of what is available")
+    parser.add_argument("--keep-job", type=Path, help="also write the job here, to run measure.py by hand")
+    args = parser.parse_args(argv)
+    try:
+        cell, paths = given(Cell, args.cell), given(Files, args.files)
+        first = rounds.read(paths.first) if paths.first else None
+        build = codec.read(Built, paths.build) if paths.build else None
+    except (OSError, codec.ContractError) as error:
+        sys.exit(f"benchmark.py: {error}")
+    return Work(
+        cell=cell,
+        number=args.round,
+        files=paths,
+        limits=Limits(args.timeout, args.memory_limit),
+        log=args.log,
+        keep_job=args.keep_job,
+        first=first,
+        build=build,
+        export=exported(paths.export),
+        decode_export=exported(paths.decode_export),
     )
-    cell.add_argument("--unsupported", type=json.loads, help="JSON {code, why}: record this, run nothing")
-    cell.add_argument(
-        "--unsupported-tasks",
-        type=json.loads,
-        default={},
-        help="JSON {task: {code, why}}: record, do not run",
-    )
-    protocol = parser.add_argument_group("the protocol")
-    protocol.add_argument("--round", type=int, required=True)
-    protocol.add_argument("--order", type=json.loads, required=True, help="JSON {seed, key}")
-    protocol.add_argument("--protocol", type=json.loads, required=True, help="config section, JSON")
-    protocol.add_argument("--threads", type=int, required=True)
-    protocol.add_argument("--timeout", type=float, required=True, help="seconds until the process is killed")
-    protocol.add_argument("--memory-limit", type=int, default=0, help="MB; 0: 90 %% of what is available")
-    inputs = parser.add_argument_group("files in")
-    for name in ("weights", "config", "inputs"):
-        inputs.add_argument(f"--{name}", type=Path, required=True)
-    inputs.add_argument("--export", type=Path, help="what the export step wrote for this framework")
-    inputs.add_argument("--decode-export", type=Path, help="the same for task decode, if it has its own")
-    inputs.add_argument("--first-round", type=Path, help="round 1's result; its cache is used warm")
-    outputs = parser.add_argument_group("files out")
-    outputs.add_argument("--cache", type=Path, required=True, help="compiler caches; emptied in round 1")
-    outputs.add_argument("--result", type=Path, required=True)
-    outputs.add_argument("--outputs", type=Path, required=True)
-    outputs.add_argument("--gradients", type=Path, help="round 1 only")
-    outputs.add_argument("--log", type=Path, required=True, help="the measuring process's output")
-    outputs.add_argument(
-        "--keep-job", type=Path, help="also write the job file here, to run measure.py by hand"
-    )
-    args = parser.parse_args()
-    args.built = files.read_json(args.build) if args.build else None
-    args.exported, args.decode_exported = map(exported, (args.export, args.decode_export))
-    return args
 
 
-def exported(path: Path | None) -> dict[str, Any] | None:
+def given(kind: type[codec.T], argument: str) -> codec.T:
+    """The record of ``kind`` in an argument: JSON itself, or the file with it. Raises ContractError, OSError."""
+    if argument.lstrip().startswith("{"):
+        return codec.from_text(kind, argument)
+    return codec.read(kind, Path(argument))
+
+
+def exported(path: Path | None) -> Fields | None:
     """Status and reason of an exported file that export.py could not make; None if it made it."""
     record = path.with_name(f"{path.name}.json") if path else None
     found = files.read_json(record) if record and record.is_file() else {"status": "ok"}
@@ -104,103 +119,109 @@ def exported(path: Path | None) -> dict[str, Any] | None:
 
 
 def main() -> None:
-    args = arguments()
-    for path in (args.result, args.outputs, args.log):
+    work = arguments()
+    for path in (work.files.result, work.files.outputs, work.log):
         path.parent.mkdir(parents=True, exist_ok=True)
-    started = datetime.now(UTC)
-    first = files.read_json(args.first_round) if args.first_round else None
-    for left in args.result.parent.glob(f"{STAGE}*"):  # of a supervisor that was killed outright
+    started = now()
+    for left in work.files.result.parent.glob(f"{STAGE}*"):  # of a supervisor that was killed outright
         shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=args.result.parent, prefix=STAGE) as directory:
+    with tempfile.TemporaryDirectory(dir=work.files.result.parent, prefix=STAGE) as directory:
         stage = Path(directory)
-        if args.unsupported:
-            reason = {"code": args.unsupported["code"], "detail": args.unsupported["why"]}
-            measured = {"status": "unsupported", "reason": reason}
-        elif args.built and args.built["status"] != "ok":
-            measured = {key: args.built[key] for key in ("status", "reason")}
-        elif args.exported:
-            measured = args.exported
-        elif first and first["status"] != "ok":
-            measured = {
-                "status": first["status"],
-                "reason": {"code": "skipped", "detail": "round 1 did not end well"},
-            }
+        if work.cell.unsupported:
+            found = {"status": "unsupported", "reason": codec.encode(work.cell.unsupported)}
+        elif work.build and work.build.status != "ok":
+            found = {"status": work.build.status, "reason": codec.encode(work.build.reason)}
+        elif work.export:
+            found = dict(work.export)
+        elif work.first and work.first.status != "ok":
+            found = ended("skipped", "round 1 did not end well") | {"status": work.first.status}
         else:
-            measured = supervise_on_node(args, stage)
-            if measured["status"] == "ok":
-                measured["tasks"] |= left_out(args)
-        store(args, stage, {"started": started.isoformat(timespec="seconds")} | measured)
+            work, found = supervise_on_node(work, stage)
+            if found["status"] == "ok":
+                found["tasks"] |= left_out(work)
+        store(work, stage, {"started": started} | found)
 
 
-def left_out(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+def left_out(work: Work) -> dict[str, Fields]:
     """The tasks asked for that the process is not given, each with status and reason."""
     found = {
-        task: {"status": "unsupported", "reason": {"code": reason["code"], "detail": reason["why"]}}
-        for task, reason in args.unsupported_tasks.items()
+        task: {"status": "unsupported", "reason": codec.encode(reason)}
+        for task, reason in work.cell.unsupported_tasks.items()
     }
-    if args.decode_exported:
-        found["decode"] = args.decode_exported
-    return {task: found[task] for task in args.protocol["tasks"] if task in found}
+    if work.decode_export:
+        found["decode"] = work.decode_export
+    asked = work.cell.protocol.tasks
+    return {task: codec.encode(codec.build(Task, **found[task])) for task in asked if task in found}
 
 
-def supervise_on_node(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def ended(code: str, detail: str) -> Fields:
+    """A failure and its reason, by their keys in the record."""
+    return {"status": "failed", "reason": {"code": code, "detail": detail}}
+
+
+def supervise_on_node(work: Work, stage: Path) -> tuple[Work, Fields]:
     """``supervise``; on a cluster, within the job's own cores, alone where the protocol wants it, and with
-    what the node was like.
+    what the node was like. The cell comes back with the threads that it got.
     """
-    use = args.protocol.get("node")
-    if use is None:
-        return supervise(args, stage)
-    args.threads = machine.usable_threads(args.threads)
-    with node.alone(use == "shared" and args.protocol["exclusive"]) as waited:
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        begin, before = time.monotonic(), node.other_jobs()
-        measured = supervise(args, stage)
+    protocol = work.cell.protocol
+    if protocol.node is None:
+        return work, supervise(work, stage)
+    work = replace(work, cell=replace(work.cell, threads=machine.usable_threads(work.cell.threads)))
+    with node.alone(protocol.node == "shared" and protocol.exclusive) as waited:
+        started, begin, before = now(), time.monotonic(), node.other_jobs()
+        found = supervise(work, stage)
         others = {"before": before, "after": node.other_jobs()}
         span = [begin, time.monotonic()]
-    met = {"use": use, "waited_s": waited, "monotonic_s": span, "other_jobs": others}
-    card = nvml.open_gpu() if args.accelerator == "cuda" else None
+    met = {"use": protocol.node, "waited_s": waited, "monotonic_s": span, "other_jobs": others}
+    card = nvml.open_gpu() if work.cell.accelerator == "cuda" else None
     met |= {"allocation": node.allocation(), "gpu": card.facts() if card else None}
-    return measured | {"started": started, "node": met}
+    return work, found | {"started": started, "node": met}
 
 
-def supervise(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
+def supervise(work: Work, stage: Path) -> Fields:
     """Run the measuring process and say how it went; what it wrote lies in ``stage``."""
-    cold = args.first_round is None
-    if cold:
-        shutil.rmtree(args.cache, ignore_errors=True)
-    args.cache.mkdir(parents=True, exist_ok=True)
-    isolated = supervisor.isolation() if args.protocol.get("offline", True) else []
-    job = job_description(args, stage) | {"offline": bool(isolated)}
-    files.write_json(stage / "job.json", job)
-    if args.keep_job:
-        files.write_json(args.keep_job, job)
+    cache = work.files.cache
+    if work.first is None:
+        shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    isolated = supervisor.isolation() if work.cell.protocol.offline else []
+    asked = [task for task in work.cell.protocol.tasks if task not in left_out(work)]
+    cell = replace(work.cell, protocol=replace(work.cell.protocol, tasks=asked))
+    job = Job(cell=cell, round=work.number, files=staged(work.files, stage), offline=bool(isolated))
+    for path in filter(None, (stage / "job.json", work.keep_job)):
+        codec.write(path, job)
 
     measure = [sys.executable, str(Path(__file__).with_name("measure.py"))]
-    if args.program:
-        measure = [str(args.program.resolve())]
-    command = [*isolated, *measure, "--job", str(stage / "job.json")]
-    card = nvml.open_gpu() if args.accelerator == "cuda" else None
+    if work.files.program:
+        measure = [str(work.files.program.resolve())]
+    command = [*isolated, *measure, "--job"]
+    card = nvml.open_gpu() if work.cell.accelerator == "cuda" else None
     before = machine.conditions()
-    with open(args.log, "wb") as log, gpu.Watch(card) if card else nullcontext() as watch:
+    with open(work.log, "wb") as log, gpu.Watch(card) if card else nullcontext() as watch:
         ending = supervisor.run(
-            command, child_environment(args), log, args.timeout, memory_limit(args.memory_limit)
+            [*command, str(stage / "job.json")],
+            child_environment(work.cell, cache.resolve()),
+            log,
+            work.limits.timeout_s,
+            memory_limit(work.limits.memory_mb),
         )
     after = machine.conditions()
     seen = watch.summary(ending.pid) if watch else None
-    measured = judge(ending, stage)
-    if args.accelerator == "cuda":
-        measured = refuse_wrong_device(measured, args, seen)
-    first_output = measured.pop("first_output_monotonic_s", None)
-    if measured["status"] == "failed" or any(
-        task["status"] == "failed" for task in measured["tasks"].values()
-    ):
-        measured["log_tail"] = supervisor.tail(args.log)
-    return measured | {
+    found = judge(ending, stage)
+    if work.cell.accelerator == "cuda":
+        found = refuse_wrong_device(found, work, seen)
+    first_output = found.pop("first_output_monotonic_s", None)
+    if "failed" in (found["status"], *(task["status"] for task in found["tasks"].values())):
+        found["log_tail"] = supervisor.tail(work.log)
+    return found | {
         "duration_s": ending.seconds,
-        "cold": cold,
         "cold_start_s": None if first_output is None else first_output - ending.spawned,
         "offline": bool(isolated),
-        "command": [arg if arg != str(stage / "job.json") else "JOB.json" for arg in command],
+        "command": [*command, "JOB.json"],
         "conditions": {
             "before": before,
             "during": {"gpu": seen},
@@ -210,58 +231,36 @@ def supervise(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
     }
 
 
-def refuse_wrong_device(
-    measured: dict[str, Any], args: argparse.Namespace, seen: dict[str, Any] | None
-) -> dict[str, Any]:
-    """``measured``, as failed if nothing shows that the GPU which the platform names computed it."""
-    if measured["status"] != "ok":
-        return measured
-    own = measured["memory"].get("device_inference_peak_bytes")
+def staged(paths: Files, stage: Path) -> Files:
+    """The same files for the measuring process: paths absolute, and what it writes in ``stage``."""
+    absolute = {name: path and path.resolve() for name, path in vars(paths).items()}
+    own = {"result": stage / "result.json", "outputs": stage / "outputs.safetensors"}
+    if paths.gradients:
+        own["gradients"] = stage / "gradients.safetensors"
+    return Files(**absolute | {name: path.resolve() for name, path in own.items()})
+
+
+def refuse_wrong_device(found: Fields, work: Work, seen: Fields | None) -> Fields:
+    """``found``, as failed if nothing shows that the GPU which the platform names computed it."""
+    if found["status"] != "ok":
+        return found
+    own = found["memory"]["device_inference_peak_bytes"]
     seen = seen or {"process_bytes": None, "rise_bytes": None}
-    why = gpu.wrong_device(args.weights.stat().st_size, args.lane, own, seen)
-    if why is None:
-        return measured
-    return measured | {"status": "failed", "tasks": {}, "reason": {"code": "wrong-device", "detail": why}}
+    why = gpu.wrong_device(work.files.weights.stat().st_size, work.cell.lane, own, seen)
+    return found if why is None else found | {"tasks": {}} | ended("wrong-device", why)
 
 
-def job_description(args: argparse.Namespace, stage: Path) -> dict[str, Any]:
-    """What measure.py reads (paths absolute: it may be started anywhere)."""
-    return {
-        "weights": str(args.weights.resolve()),
-        "config": str(args.config.resolve()),
-        "inputs": str(args.inputs.resolve()),
-        "export": str(args.export.resolve()) if args.export else None,
-        "decode_export": str(args.decode_export.resolve()) if args.decode_export else None,
-        "decode_tokens": args.decode_tokens,
-        "cache": str(args.cache.resolve()),
-        "result": str(stage.resolve() / "result.json"),
-        "outputs": str(stage.resolve() / "outputs.safetensors"),
-        "gradients": str(stage.resolve() / "gradients.safetensors") if args.gradients else None,
-        "adapter": str(args.adapter.resolve()) if args.adapter else None,
-        "definition": args.definition,
-        "loss": args.loss,
-        "lane": args.lane,
-        "accelerator": args.accelerator,
-        "interface": args.interface or args.accelerator,
-        "threads": args.threads,
-        "options": args.options,
-        "tasks": [task for task in args.protocol["tasks"] if task not in left_out(args)],
-        "protocol": args.protocol,
-    }
-
-
-def child_environment(args: argparse.Namespace) -> dict[str, str]:
+def child_environment(cell: Cell, cache: Path) -> dict[str, str]:
     """The child's environment: thread counts for every common library, caches, the framework's own.
 
     Temporary files and the user's cache directory lie in the cell's cache too: Inductor keeps its
     precompiled headers in the one, other compilers use the other, and round 1 must find neither.
     """
-    cache = args.cache.resolve()
     caches = {"TMPDIR": cache / "tmp", "XDG_CACHE_HOME": cache / "user"}
     for directory in caches.values():
         directory.mkdir(parents=True, exist_ok=True)
-    own = {name: value.format(threads=args.threads, cache=cache) for name, value in args.environment.items()}
-    threads = dict.fromkeys(THREAD_VARIABLES, str(args.threads))
+    own = {name: value.format(threads=cell.threads, cache=cache) for name, value in cell.environment.items()}
+    threads = dict.fromkeys(THREAD_VARIABLES, str(cell.threads))
     order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # as NVML counts, so that both mean the same card
     return os.environ | threads | order | {name: str(path) for name, path in caches.items()} | own
 
@@ -271,83 +270,66 @@ def memory_limit(megabytes: int) -> int:
     return megabytes * 1_000_000 or int(0.9 * psutil.virtual_memory().available)
 
 
-def judge(ending: supervisor.Ending, stage: Path) -> dict[str, Any]:
+def judge(ending: supervisor.Ending, stage: Path) -> Fields:
     """Merge how the child ended with what it wrote.
 
     A child that died after its inference was measured keeps those figures; the task during which
     it died is the one that failed.
     """
-    blank = {"status": "failed", "tasks": {}}
+    blank = {"tasks": {}}
     try:
-        record = files.read_json(stage / "result.json")
+        record = codec.encode(codec.read(Measured, stage / "result.json"))
         for name in ("outputs", "gradients"):
             if (stage / f"{name}.safetensors").exists():
                 tensors.load(stage / f"{name}.safetensors")
-        if not {"status", "reason", "stage", "tasks"} <= set(record):
-            raise ValueError("its result lacks required keys")
     except (OSError, ValueError, TypeError) as error:
         code, detail = ending.code or "bad-result", ending.detail or f"unreadable result: {error}"
-        return blank | {"reason": {"code": code, "detail": detail.replace(str(stage), "")[:500]}}
+        return blank | ended(code, detail.replace(f"{stage}{os.sep}", "")[:500])
 
     done = record.pop("stage")
     if ending.code is None and done != "done" and record["status"] == "ok":
         ending = supervisor.Ending("bad-result", f"ended by itself during {done}", ending.seconds)
     if ending.code is None or done == "done":
         return record
-    reason = {"code": ending.code, "detail": f"{ending.detail} during {done}"}
+    failure = ended(ending.code, f"{ending.detail} during {done}")
     if record["tasks"].get("inference", {}).get("status") != "ok":
-        return record | blank | {"reason": reason}
-    record["tasks"][done] = {"status": "failed", "reason": reason}
+        return record | blank | failure
+    record["tasks"][done] = codec.encode(codec.build(Task, **failure))
     return record
 
 
-def store(args: argparse.Namespace, stage: Path, measured: dict[str, Any]) -> None:
+def store(work: Work, stage: Path, found: Fields) -> None:
     """Write the round's files; whatever a failure left out becomes a valid, empty file."""
-    names = {"outputs": args.outputs, "gradients": args.gradients}
-    failed = measured["status"] != "ok"
-    for name, destination in names.items():
+    for name, destination in (("outputs", work.files.outputs), ("gradients", work.files.gradients)):
         if destination is None:
             continue
         made = stage / f"{name}.safetensors"
-        if failed or not made.exists():
+        if found["status"] != "ok" or not made.exists():
             tensors.save(destination, {})
         else:
             made.replace(destination)
-    args.cache.mkdir(parents=True, exist_ok=True)
-    args.log.touch()
-    report = measured.pop("threads_reported", None)
+    work.files.cache.mkdir(parents=True, exist_ok=True)
+    work.log.touch()
+    cell = work.cell
+    installed = built(work.build) if work.build else installation(cell.distribution, cell.libraries)
     identity = {
-        name: getattr(args, name) for name in ("platform", "model", "row", "framework", "label", "lane")
+        "cell": codec.encode(cell),
+        "round": work.number,
+        "order": {"seed": cell.protocol.seed, "key": cell.order_key(work.number)},
+        "cold": work.first is None,
+        "machine": machine.facts(),
+        "commit": commit(),
     }
-    absent = {
-        "duration_s": 0.0,
-        "asked": args.protocol["tasks"],
-        "tasks": {},
-        "cold": args.first_round is None,
-    }
-    absent |= dict.fromkeys(("cold_start_s", "offline", "network_attempts", "log_tail"))
-    installed = built(args.built) if args.built else installation(args.distribution, args.libraries)
-    files.write_json(
-        args.result,
-        {"schema": SCHEMA, **identity, "round": args.round}
-        | absent
-        | installed
-        | {name: value for name, value in measured.items() if value is not None or name not in installed}
-        | {
-            "order": args.order,
-            "accelerator": args.accelerator,
-            "threads": {"given": args.threads, "reported": report},
-            "machine": machine.facts(),
-            "commit": commit(),
-        },
-    )
-    words = (
-        measured["status"] if not measured.get("reason") else f"{measured['status']}: {measured['reason']}"
-    )
-    print(f"{args.model} / {args.label} / round {args.round}: {words}", file=sys.stderr)
+    version = found.get("version") or installed["version"]
+    # The identity last, so that nothing that an engine wrote takes its place.
+    fields = {"tasks": {}} | found | installed | {"version": version} | identity
+    codec.write(work.files.result, codec.build(Round, **fields))
+    reason = found.get("reason")
+    words = found["status"] + (f": {reason['code']}: {reason['detail']}" if reason else "")
+    print(f"{cell.model} / {cell.row} / round {work.number}: {words}", file=sys.stderr)
 
 
-def installation(distribution: str, libraries: list[str]) -> dict[str, Any]:
+def installation(distribution: str, libraries: list[str]) -> Fields:
     """Version, package list and footprint of the framework in this environment."""
     try:
         found = packages.closure(distribution, *libraries)
@@ -360,11 +342,14 @@ def installation(distribution: str, libraries: list[str]) -> dict[str, Any]:
         return {"version": None, "packages": {}, "footprint_bytes": None}
 
 
-def built(record: dict[str, Any]) -> dict[str, Any]:
+def built(record: Built) -> Fields:
     """The same of an engine, of which the program is all that is needed; and how it was built."""
-    how = {key: record[key] for key in ("flags", "features", "target_cpu") if key in record}
-    found = {key: record[key] for key in ("version", "packages")}
-    return found | {"footprint_bytes": record["program_bytes"], "build": how}
+    return {
+        "version": record.version,
+        "packages": record.packages,
+        "footprint_bytes": record.program_bytes,
+        "build": codec.encode(record.build),
+    }
 
 
 def commit() -> str | None:

@@ -16,8 +16,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from arena import files
 from arena.configuration import crates
+from arena.contract import codec
+from arena.contract.build import Built
 
 FLAGS = "-C target-cpu=native"
 
@@ -35,16 +36,16 @@ def main() -> None:
     args = parser.parse_args()
 
     begin = time.monotonic()
-    record = {"version": None, "packages": {}, "program_bytes": None} | attempt(args)
-    record["seconds"] = time.monotonic() - begin
-    if record["status"] != "ok":
+    found = attempt(args)
+    record = codec.build(Built, **{"packages": {}} | found, seconds=time.monotonic() - begin)
+    if record.status != "ok":
         args.program.write_bytes(b"")  # the rule has promised a file; nothing runs it
-    files.write_json(args.record, record)
-    print(f"{args.engine}: {record['reason'] or record['packages']}")
+    codec.write(args.record, record)
+    print(f"{args.engine}: {record.reason or record.packages}")
 
 
 def attempt(args: argparse.Namespace) -> dict[str, Any]:
-    """Build the engine and put its program in place; what came of that."""
+    """Build the engine and put its program in place; what came of that, by the keys of the record."""
     package = f"arena-{args.engine}"
     manifest = args.workspace / package / "Cargo.toml"
     if not manifest.exists():
@@ -77,9 +78,11 @@ def attempt(args: argparse.Namespace) -> dict[str, Any]:
         "version": used[args.crate],
         "packages": used | {"rustc": said("rustc", "--version").split()[1]},
         "program_bytes": args.program.stat().st_size,
-        "flags": FLAGS,
-        "features": features,
-        "target_cpu": native(said("rustc", "--print", "target-cpus")),
+        "build": {
+            "flags": FLAGS,
+            "features": features,
+            "target_cpu": native(said("rustc", "--print", "target-cpus")),
+        },
     }
 
 

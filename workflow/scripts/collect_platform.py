@@ -27,7 +27,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", nargs="+", type=Path, required=True, help="round-*.json of every cell")
     parser.add_argument("--validations", nargs="+", type=Path, required=True, help="verdict of every cell")
     parser.add_argument("--sources", nargs="+", type=Path, required=True, help="every MODEL/source.json")
-    parser.add_argument("--retry", required=True, help="the run's command line, to repeat a failed cell")
+    parser.add_argument("--retry", required=True, help="the program that measures a failed cell again")
+    parser.add_argument("--labels", type=json.loads, required=True, help="JSON {row: its name in the report}")
     parser.add_argument(
         "--float32-rows", type=json.loads, default={}, help="JSON {row: its framework's float32 row}"
     )
@@ -45,7 +46,15 @@ def main() -> None:
         cells = rounds.cells(args.rounds, args.validations, args.platform, args.models, args.rows)
         weights = rounds.weights(args.sources, args.models)
         table = rows.rows(
-            cells, args.label, args.baseline, weights, args.seed, args.retry, args.float32_rows, args.work
+            cells,
+            args.label,
+            args.baseline,
+            weights,
+            args.seed,
+            args.retry,
+            args.labels,
+            args.float32_rows,
+            args.work,
         )
     except (OSError, ValueError) as error:
         sys.exit(f"collect_platform.py: {error}")

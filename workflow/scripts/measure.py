@@ -9,6 +9,7 @@ in training does not take the inference figures with it. By hand:
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.util
 import sys
 import time
@@ -20,10 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from arena import files, tensors
+from arena import tensors
+from arena.contract import codec
+from arena.contract.cell import Reason, TaskName
+from arena.contract.measured import Energy, Measured, Memory, Task
 from arena.judging import losses
 from arena.measuring import gpu, machine, nvml
-from arena.measuring.protocol import Limits, measure
+from arena.measuring.protocol import measure
 from frameworks.base import Adapter, Generation, Job, UnsupportedError
 
 OWN_PEAK = ("decode", "training")  # the other tasks' peak is counted as that of inference
@@ -31,66 +35,65 @@ OWN_PEAK = ("decode", "training")  # the other tasks' peak is counted as that of
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--job", type=Path, required=True, help="JSON file that describes the cell")
-    spec = files.read_json(parser.parse_args().job)
-    Cell(spec).run()
+    parser.add_argument("--job", type=Path, required=True, help="JSON file: job.schema.json describes it")
+    try:
+        job = codec.read(Job, parser.parse_args().job)
+    except (OSError, codec.ContractError) as error:
+        sys.exit(f"measure.py: {error}")
+    Measurement(job).run()
 
 
-class Cell:
-    """One cell's measurement; ``record`` is what the supervisor reads."""
+class Measurement:
+    """One round of one cell; ``record`` is what the supervisor reads."""
 
-    def __init__(self, spec: dict[str, Any]):
-        self.spec = spec
-        self.limits = Limits.from_config(spec["protocol"])
+    def __init__(self, job: Job):
+        self.job = job
         self.outputs: dict[str, np.ndarray] = {}
-        self.record: dict[str, Any] = {"status": "ok", "reason": None, "stage": "import", "tasks": {}}
+        self.record = Measured(status="ok", stage="import")
 
     def run(self) -> None:
         """Measure every task that the job asks for; failures are recorded, never raised."""
         try:
             adapter = self.start()
         except Exception as error:
-            self.record |= outcome(error)
+            self.note(**outcome(error))
             self.save()
             return
-        for task in self.spec["tasks"]:
+        for task in self.job.cell.protocol.tasks:
             self.stage(task)
             try:
-                self.record["tasks"][task] = {"status": "ok", "reason": None} | self.measure(adapter, task)
+                self.note_task(task, self.measure(adapter, task))
             except Exception as error:
-                self.record["tasks"][task] = outcome(error)
+                ended = outcome(error)
+                self.note_task(task, Task(**ended))
                 if task == "inference":  # nothing else means anything without it
-                    self.record |= outcome(error)
+                    self.note(**ended)
                     break
-        self.record["threads_reported"] = adapter.describe().get("threads")
+        try:
+            self.note(threads_reported=adapter.describe().get("threads"))
+        except Exception as error:
+            self.note(**outcome(error))
         self.stage("done")
 
     def start(self) -> Adapter:
         """Import the framework, build its adapter, load the weights."""
         self.save()
         begin = time.perf_counter()
-        module = import_file(Path(self.spec["adapter"]))
-        self.record["import_s"] = time.perf_counter() - begin
+        module = import_file(self.job.files.adapter)
+        self.note(import_s=time.perf_counter() - begin)
 
         self.stage("load")
-        paths = {key: Path(self.spec[key]) for key in ("weights", "config", "inputs", "cache")}
-        exports = {
-            key: Path(self.spec[key]) if self.spec[key] else None for key in ("export", "decode_export")
-        }
-        names = ("definition", "loss", "lane", "accelerator", "threads", "decode_tokens", "options")
-        interface = {"interface": self.spec.get("interface", self.spec["accelerator"])}
-        adapter = module.Adapter(
-            Job(**paths, **exports, **interface, **{name: self.spec[name] for name in names})
-        )
-        self.record |= {key: adapter.describe().get(key) for key in ("version", "backend", "device")}
+        adapter = module.Adapter(self.job)
+        about = adapter.describe()
+        self.note(**{key: about.get(key) for key in ("version", "backend", "device")})
         machine.reset_peak()
-        self.record["memory"] = {"baseline_bytes": machine.resident_bytes()}
+        self.note(memory=Memory(baseline_bytes=machine.resident_bytes()))
         begin = time.perf_counter()
         adapter.load()
-        self.record["load_s"] = time.perf_counter() - begin
+        self.note(load_s=time.perf_counter() - begin)
         return adapter
 
-    def measure(self, adapter: Adapter, task: str) -> dict[str, Any]:
+    def measure(self, adapter: Adapter, task: TaskName) -> Task:
         """Compile and time one task, then fetch and store what it computed."""
         if task in OWN_PEAK:
             machine.reset_peak()
@@ -99,73 +102,89 @@ class Cell:
         run()
         compile_s = time.perf_counter() - begin
         if task == "inference":
-            self.record["first_output_monotonic_s"] = time.monotonic() - adapter.own_s
+            self.note(first_output_monotonic_s=time.monotonic() - adapter.own_s)
         print(f"{task}: first result after {compile_s:.2f} s", flush=True)
 
         first_token_ns: list[int] = []
         device_ns: list[int | None] = []
         timing = measure(
             observed(run, first_token_ns) if task == "decode" else run,
-            self.limits,
+            self.job.cell.protocol,
             note=lambda: device_ns.append(adapter.device_ns()),
         )
-        peak = machine.peak_bytes()
-        key = f"{task if task in OWN_PEAK else 'inference'}_peak_bytes"
-        self.record["memory"][key] = max(peak, self.record["memory"].get(key, 0))
-        self.record["memory"][f"device_{task}_peak_bytes"] = adapter.device_peak_bytes()
-        middle = sorted(timing.samples_ns)[len(timing.samples_ns) // 2] / 1e6
-        print(f"{task}: {len(timing.samples_ns)} samples, median {middle:.3f} ms", flush=True)
+        self.note_memory(task, adapter)
+        count = len(timing.samples_ns)
+        middle = sorted(timing.samples_ns)[count // 2] / 1e6
+        print(f"{task}: {count} samples, median {middle:.3f} ms", flush=True)
 
         self.keep(task, adapter.fetch(task, timing.result))
-        figures = {
-            "compile_s": compile_s,
-            "warmup_ns": timing.warmup_ns,
-            "steady": timing.steady,
-            "samples_ns": timing.samples_ns,
-        }
-        if device_ns[-1] is not None:
-            figures["device_ns"] = device_ns[-len(timing.samples_ns) :]
-        if task == "inference" and self.spec["protocol"].get("energy_seconds"):
+        figures: dict[str, Any] = {}
+        if task == "inference":
             figures["energy"] = self.energy(run)
         if task == "decode":
-            figures["first_token_ns"] = first_token_ns[-len(timing.samples_ns) :]
-            figures["prompt_tokens"] = int(adapter.job.task_inputs("decode")["input_ids"].size)
-            figures["new_tokens"] = self.spec["decode_tokens"]
-        return figures
+            figures["first_token_ns"] = first_token_ns[-count:]
+            figures["prompt_tokens"] = int(self.job.task_inputs("decode")["input_ids"].size)
+            figures["new_tokens"] = self.job.cell.decode_tokens
+        return Task(
+            status="ok",
+            compile_s=compile_s,
+            warmup_ns=timing.warmup_ns,
+            steady=timing.steady,
+            samples_ns=timing.samples_ns,
+            device_ns=None if device_ns[-1] is None else device_ns[-count:],
+            **figures,
+        )
 
-    def energy(self, run: Callable[[], Any]) -> dict[str, Any] | None:
+    def note_memory(self, task: TaskName, adapter: Adapter) -> None:
+        """Put on record what the host and the device have held so far."""
+        key = f"{task if task in OWN_PEAK else 'inference'}_peak_bytes"
+        peak = max(machine.peak_bytes(), getattr(self.record.memory, key) or 0)
+        peaks = {key: peak, f"device_{task}_peak_bytes": adapter.device_peak_bytes()}
+        self.note(memory=dataclasses.replace(self.record.memory, **peaks))
+
+    def energy(self, run: Callable[[], Any]) -> Energy | None:
         """Energy of further, untimed iterations, where the protocol asks and the GPU counts it."""
-        card = nvml.open_gpu() if self.spec["accelerator"] == "cuda" else None
-        return gpu.energy(run, card, self.spec["protocol"]["energy_seconds"]) if card else None
+        seconds = self.job.cell.protocol.energy_seconds
+        card = nvml.open_gpu() if seconds and self.job.cell.accelerator == "cuda" else None
+        counted = gpu.energy(run, card, seconds) if card else None
+        return counted and Energy(**counted)
 
-    def keep(self, task: str, fetched: dict[str, np.ndarray]) -> None:
+    def keep(self, task: TaskName, fetched: dict[str, np.ndarray]) -> None:
         """Write the outputs; put the loss on the record, from the framework's own outputs."""
         if task == "training":
-            self.record["training_loss"] = finite(fetched["loss"])
-            if self.spec["gradients"]:
-                tensors.save(self.spec["gradients"], tensors.select(fetched, "gradient."))
+            self.note(training_loss=finite(fetched["loss"]))
+            if self.job.files.gradients:
+                tensors.save(self.job.files.gradients, tensors.select(fetched, "gradient."))
             return
         name = "tokens" if task == "decode" else "output"
         self.outputs[f"{task}.{name}"] = fetched[name]
-        tensors.save(self.spec["outputs"], self.outputs)
+        tensors.save(self.job.files.outputs, self.outputs)
         if task == "inference":
-            target = tensors.load(self.spec["inputs"])["target"]
             try:
-                self.record["loss"] = finite(losses.loss(self.spec["loss"], fetched["output"], target))
+                loss = losses.loss(self.job.cell.loss, fetched["output"], self.job.target())
+                self.note(loss=finite(loss))
             except (ValueError, IndexError) as error:  # a wrong shape: the gate will say so in full
                 print(f"loss not computed: {error}", flush=True)
-                self.record["loss"] = None
+
+    def note(self, **known: Any) -> None:
+        """Put these keys on the record. Raises ContractError if one is not what the record holds."""
+        record = dataclasses.replace(self.record, **known)
+        codec.checked(record)
+        self.record = record
+
+    def note_task(self, task: TaskName, figures: Task) -> None:
+        """Put a task on the record. Raises ContractError if a figure is not what the record holds."""
+        self.note(tasks=self.record.tasks | {task: figures})
 
     def stage(self, name: str) -> None:
         """Put on the record what is being done, so that a crash can be told apart."""
-        inference = self.record["tasks"].get("inference", {})
-        self.record["compile_s"] = inference.get("compile_s")
-        self.record["network_attempts"] = machine.unroutable_packets() if self.spec["offline"] else None
-        self.record["stage"] = name
+        inference = self.record.tasks.get("inference")
+        attempts = machine.unroutable_packets() if self.job.offline else None
+        self.note(stage=name, compile_s=inference and inference.compile_s, network_attempts=attempts)
         self.save()
 
     def save(self) -> None:
-        files.write_json(self.spec["result"], self.record)
+        codec.write(self.job.files.result, self.record)
 
 
 def observed(run: Callable[[], Generation], first_token_ns: list[int]) -> Callable[[], Generation]:
@@ -195,12 +214,14 @@ def finite(value: Any) -> float | None:
 
 
 def outcome(error: Exception) -> dict[str, Any]:
-    """Status and reason code of an exception; its traceback goes to the log."""
+    """Status and reason of an exception, by their keys in the record; its traceback goes to the log."""
     if isinstance(error, UnsupportedError):
-        return {"status": "unsupported", "reason": {"code": error.code, "detail": error.why}}
+        return {"status": "unsupported", "reason": Reason(code=error.code, detail=error.why)}
     traceback.print_exc(file=sys.stdout)
     if isinstance(error, tensors.TensorNameError):
         code = "missing-tensor"
+    elif isinstance(error, codec.ContractError):
+        code = "bad-result"
     elif isinstance(error, ModuleNotFoundError):
         code = "not-installed"
     elif isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:
@@ -208,7 +229,7 @@ def outcome(error: Exception) -> dict[str, Any]:
     else:
         code = "error"
     text = " ".join(f"{type(error).__name__}: {error}".split())
-    return {"status": "failed", "reason": {"code": code, "detail": text[:500]}}
+    return {"status": "failed", "reason": Reason(code=code, detail=text[:500])}
 
 
 if __name__ == "__main__":

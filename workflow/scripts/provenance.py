@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from arena import files
+from arena.contract import codec
+from arena.contract import round as rounds
+from arena.contract.round import Round
 
 SCHEMA = 1
 PRIVATE = ("hostname",)  # nobody's business but the owner's
@@ -30,55 +33,63 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     try:
-        records = [files.read_json(path) for path in args.rounds]
+        records = [rounds.read(path) for path in args.rounds]
         files.write_json(args.out, provenance(records, args.command, files.sha256(args.table)))
-    except (OSError, ValueError, KeyError) as error:
-        sys.exit(f"provenance.py: {type(error).__name__}: {error}")
+    except (OSError, ValueError) as error:
+        sys.exit(f"provenance.py: {error}")
 
 
-def provenance(records: list[dict[str, Any]], command: str, table_sha256: str) -> dict[str, Any]:
-    """What is common to all rounds, each value that occurred once, and a line for each round.
-
-    Raises KeyError if a record is of another schema.
-    """
-    ordered = sorted(records, key=lambda record: record["started"])
+def provenance(records: list[Round], command: str, table_sha256: str) -> dict[str, Any]:
+    """What is common to all rounds, each value that occurred once, and a line for each round."""
+    ordered = sorted(records, key=lambda record: record.started)
     machines = [
-        {name: value for name, value in record["machine"].items() if name not in PRIVATE}
+        {name: value for name, value in codec.encode(record.machine).items() if name not in PRIVATE}
         for record in ordered
     ]
     return {
         "schema": SCHEMA,
         "table_sha256": table_sha256,
         "command": command,
-        "commits": _distinct(record.get("commit") for record in ordered),
-        "began": ordered[0]["started"],
-        "last_round_began": ordered[-1]["started"],
+        "commits": _distinct(record.commit for record in ordered),
+        "began": ordered[0].started,
+        "last_round_began": ordered[-1].started,
         "machines": _distinct(machines),
-        "accelerators": _distinct(record.get("accelerator") for record in ordered),
+        "accelerators": _distinct(record.cell.accelerator for record in ordered),
         "packages": _packages(ordered),
         "rounds": [_line(record) for record in ordered],
     }
 
 
-def _packages(records: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, str]]]:
+def _packages(records: Iterable[Round]) -> dict[str, list[dict[str, str]]]:
     found: dict[str, list[dict[str, str]]] = {}
     for record in records:
-        known = found.setdefault(record["framework"], [])
-        if record.get("packages") and record["packages"] not in known:
-            known.append(record["packages"])
+        known = found.setdefault(record.cell.framework, [])
+        if record.packages and record.packages not in known:
+            known.append(record.packages)
     return found
 
 
-def _line(record: dict[str, Any]) -> dict[str, Any]:
-    reason = (record.get("reason") or {}).get("code")
-    names = ("model", "row", "round", "started", "duration_s", "backend", "device", "threads")
-    conditions = record.get("conditions") or {}
-    moments = {when: (conditions.get(when) or {}).get("gpu") for when in ("before", "during", "after")}
-    return (
-        {name: record.get(name) for name in names}
-        | {"status": record["status"], "reason": reason, "gpu": moments}
-        | {"offline": record.get("offline"), "disturbance": conditions.get("disturbance")}
-    )
+def _line(record: Round) -> dict[str, Any]:
+    conditions = record.conditions
+    moments = {
+        when: codec.encode(conditions and getattr(conditions, when).gpu)
+        for when in ("before", "during", "after")
+    }
+    return {
+        "model": record.cell.model,
+        "row": record.cell.row,
+        "round": record.round,
+        "started": record.started,
+        "duration_s": record.duration_s,
+        "backend": record.backend,
+        "device": record.device,
+        "threads": {"given": record.cell.threads, "reported": record.threads_reported},
+        "status": record.status,
+        "reason": record.reason and record.reason.code,
+        "gpu": moments,
+        "offline": record.offline,
+        "disturbance": codec.encode(conditions and conditions.disturbance),
+    }
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:

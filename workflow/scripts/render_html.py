@@ -29,7 +29,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--validations", nargs="*", type=Path, default=[], help="verdicts on this run's cells"
     )
-    parser.add_argument("--retry", required=True, help="the run's command line, to repeat a cell")
+    parser.add_argument("--retry", required=True, help="the program that measures a cell again")
     parser.add_argument("--template", type=Path, required=True, help="report.html.j2, with html/ beside it")
     parser.add_argument("--captions", required=True, help="JSON: {model: {title, url, caveats: [text]}}")
     parser.add_argument("--html", type=Path, required=True, help="the page")

@@ -19,24 +19,28 @@ from typing import Any
 import numpy as np
 
 from arena import files, tensors
+from arena.contract import codec
+from arena.contract import round as contract_round
+from arena.contract.measured import Task
+from arena.contract.round import Round
+from arena.contract.verdict import Part, Parts, Verdict
 from arena.judging import distances, losses, verdict
-
-SCHEMA = 1
-IDENTITY = ("platform", "model", "row", "lane")
-STATUSES = ("ok", "failed", "unsupported")
 
 
 @dataclass(frozen=True)
-class Round:
+class Process:
     """What one measuring process left behind."""
 
-    number: int
-    record: dict[str, Any]
+    record: Round
     outputs: dict[str, np.ndarray]
+
+    @property
+    def number(self) -> int:
+        return self.record.round
 
     def ran(self, task: str) -> bool:
         """Whether ``task`` was measured to its end."""
-        return self.record["status"] == "ok" and self.record["tasks"].get(task, {}).get("status") == "ok"
+        return self.record.ok(task)
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,10 @@ def main(argv: list[str] | None = None) -> None:
         gradients = tensors.load(args.gradients)
         reference = read_reference(args)
         result = validate(rounds, gradients, reference, args.tolerances, args.close_factor)
-        files.write_json(args.out, result)
+        codec.write(args.out, result)
     except (ValueError, OSError) as error:
         sys.exit(f"validate.py: {error}")
-    words = "; ".join([f"{result['model']} / {result['row']}: {result['verdict']}", *result["reasons"]])
+    words = "; ".join([f"{result.model} / {result.row}: {result.verdict}", *result.reasons])
     print(words, file=sys.stderr)
 
 
@@ -98,7 +102,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def read_rounds(records: list[Path], outputs: list[Path]) -> list[Round]:
+def read_rounds(records: list[Path], outputs: list[Path]) -> list[Process]:
     """Read the rounds of one cell, in order of their numbers.
 
     Raises ValueError naming the file for anything unreadable, incomplete, or of another cell.
@@ -107,18 +111,8 @@ def read_rounds(records: list[Path], outputs: list[Path]) -> list[Round]:
         raise ValueError(f"--rounds names {len(records)} file(s), --outputs {len(outputs)}; expected pairs")
     rounds = []
     for path, output_path in zip(records, outputs, strict=True):
-        record = files.read_json(path)
-        required = {*IDENTITY, "schema", "round", "status", "tasks"}
-        absent = required - set(record) if isinstance(record, dict) else required
-        if absent:
-            raise ValueError(f"{path}: key(s) {', '.join(sorted(absent))} missing; measure the round again")
-        if record["schema"] != SCHEMA or record["status"] not in STATUSES:
-            raise ValueError(
-                f"{path}: schema {record['schema']!r}, status {record['status']!r}; expected schema "
-                f"{SCHEMA}, status one of {', '.join(STATUSES)}; measure the round again"
-            )
-        rounds.append(Round(record["round"], record, tensors.load(output_path)))
-    cells = {tuple(each.record[key] for key in IDENTITY) for each in rounds}
+        rounds.append(Process(contract_round.read(path), tensors.load(output_path)))
+    cells = {each.record.cell.name for each in rounds}
     numbers = sorted(each.number for each in rounds)
     if len(cells) > 1 or numbers != list(range(1, len(rounds) + 1)):
         raise ValueError(
@@ -162,20 +156,20 @@ def read_reference(args: argparse.Namespace) -> Reference:
 
 
 def validate(
-    rounds: list[Round],
+    rounds: list[Process],
     gradients: Mapping[str, np.ndarray],
     reference: Reference,
     tolerances: Mapping[str, float],
     close_factor: float,
-) -> dict[str, Any]:
-    """The content of the verdict file (docs/design.md, "Verdict").
+) -> Verdict:
+    """The verdict on a cell.
 
     Rounds that ended well are compared even where others failed, but then there is no verdict.
     Training is judged if round 1, whose gradients are kept, trained to the end. In a lane of reduced
     precision the figures of the parts in verdict.STRICT_ONLY are given and not judged.
     """
     verdict.limits(tolerances, close_factor)  # a wrong tolerance is refused even if nothing is judged
-    strict = rounds[0].record["lane"] == "float32"
+    strict = rounds[0].record.cell.lane == "float32"
     measured: dict[str, dict[str, Any]] = {}
     for task in ("inference", "latency"):
         noise = lane_noise(reference, task, None if strict else tolerances["relative_l2"])
@@ -186,7 +180,7 @@ def validate(
         measured["decode"] = verdict.worst_tokens(tokens)
     if rounds[0].ran("training"):
         loss_errors = {
-            each.number: {"loss_error": loss_error(each.record.get("training_loss"), reference.loss)}
+            each.number: {"loss_error": loss_error(each.record.training_loss, reference.loss)}
             for each in rounds
             if each.ran("training")
         }
@@ -199,19 +193,24 @@ def validate(
     if held:
         judged = verdict.judge(held, tolerances, close_factor)
         reasons += judged["reasons"]
-    complete = "inference" in measured and all(each.record["status"] == "ok" for each in rounds)
-    return {
-        "schema": SCHEMA,
-        **{key: rounds[0].record[key] for key in IDENTITY},
-        "verdict": judged["verdict"] if complete else None,
-        "parts": {
-            part: {"verdict": judged["parts"].get(part)} | without_infinities(measured.get(part, {}))
-            for part in verdict.REQUIRED
-            if part != "decode" or reference.generates
-        },
-        "reasons": reasons,
-        "noise": reference.noise,
-    }
+    complete = "inference" in measured and all(each.record.status == "ok" for each in rounds)
+    cell = rounds[0].record.cell
+    return Verdict(
+        platform=cell.platform,
+        model=cell.model,
+        row=cell.row,
+        lane=cell.lane,
+        verdict=judged["verdict"] if complete else None,
+        parts=Parts(
+            **{
+                part: codec.build(Part, verdict=judged["parts"].get(part), **finite(measured.get(part, {})))
+                for part in verdict.REQUIRED
+                if part != "decode" or reference.generates
+            }
+        ),
+        reasons=reasons,
+        noise=reference.noise,
+    )
 
 
 def lane_noise(reference: Reference, task: str, relative_l2: float | None) -> float:
@@ -226,7 +225,7 @@ def lane_noise(reference: Reference, task: str, relative_l2: float | None) -> fl
     return max(noise, relative_l2 * float(np.sqrt(np.mean(reference.outputs[f"{task}.output"] ** 2))))
 
 
-def output_figures(this: Round, task: str, reference: Reference, noise: float) -> dict[str, Any]:
+def output_figures(this: Process, task: str, reference: Reference, noise: float) -> dict[str, Any]:
     """Figures of one round's output: distances and, for inference, the loss.
 
     ``loss_error`` is that of the loss recomputed from the output in float64, ``loss_change`` its difference
@@ -252,11 +251,11 @@ def output_figures(this: Round, task: str, reference: Reference, noise: float) -
         figures["loss"] = loss
         figures["loss_change"] = loss - reference.loss
         figures["loss_error"] = loss_error(loss, reference.loss)
-        figures["printed_loss_error"] = loss_error(this.record.get("loss"), loss)
+        figures["printed_loss_error"] = loss_error(this.record.loss, loss)
     return figures
 
 
-def token_figures(this: Round, reference: Reference) -> dict[str, Any]:
+def token_figures(this: Process, reference: Reference) -> dict[str, Any]:
     """Figures of one round's generated tokens."""
     if not reference.generates:
         raise ValueError(f"{reference.path}: no tensor 'decode.tokens'; compute the reference again")
@@ -273,18 +272,19 @@ def loss_error(value: float | None, reference: float) -> float:
     return math.inf if value is None else distances.relative_error(value, reference)
 
 
-def unmeasured(rounds: list[Round]) -> list[str]:
+def unmeasured(rounds: list[Process]) -> list[str]:
     """Why there is nothing to judge: rounds and tasks that did not end well, each reason once."""
     reasons: dict[str, list[int]] = {}
     for each in rounds:
-        if each.record["status"] != "ok":
+        tasks = each.record.tasks
+        if each.record.status != "ok":
             reasons.setdefault(explain(each.record), []).append(each.number)
             continue
         for task in verdict.REQUIRED:
-            if task == "decode" and task not in each.record["tasks"]:
+            if task == "decode" and task not in tasks:
                 continue  # most models do not generate
             if not each.ran(task):
-                why = explain(each.record["tasks"].get(task) or {"status": "not measured"})
+                why = explain(tasks[task]) if task in tasks else "not measured"
                 reasons.setdefault(f"{task}: {why}", []).append(each.number)
     count = len(rounds)
     return [
@@ -293,13 +293,13 @@ def unmeasured(rounds: list[Round]) -> list[str]:
     ]
 
 
-def explain(record: Mapping[str, Any]) -> str:
+def explain(ended: Round | Task) -> str:
     """Status, reason code and detail of a round or a task, in words."""
-    reason = record.get("reason")
-    return f"{record['status']} ({reason['code']}): {reason['detail']}" if reason else record["status"]
+    why = ended.reason
+    return f"{ended.status} ({why.code}): {why.detail}" if why else ended.status
 
 
-def without_infinities(figures: Mapping[str, Any]) -> dict[str, Any]:
+def finite(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Figures as JSON can hold them: null for an infinite error."""
     return {
         name: None if isinstance(value, float) and math.isinf(value) else value

@@ -18,7 +18,8 @@ import yaml
 
 import library  # noqa: F401
 import plan
-from arena import files
+from arena.contract import codec
+from arena.contract import round as rounds
 
 FOLLOWS = plan.reason_in_words("Input files updated by another job", None)
 CHANGED = re.compile(r"environment (.*) changed$")
@@ -85,12 +86,17 @@ def in_words(why: str, jobs: list[Job], results: Path) -> str:
 
 
 def packages(results: Path, job: Job) -> dict[str, str]:
-    """Versions with which a cell was measured, or nothing: an engine's do not come from its environment."""
+    """Versions with which a cell was measured, or nothing: an engine's do not come from its environment, and what
+    an older arena recorded may not be readable.
+    """
     if NAMES.get(job["rule"]) != "measurement":
         return {}
     record = results.joinpath("benchmarks", *map(str, cell(job)), "round-1.json")
-    known = files.read_json(record) if record.exists() else {}
-    return {} if "build" in known else known.get("packages", {})
+    try:
+        known = rounds.read(record)
+    except (FileNotFoundError, codec.ContractError):
+        return {}
+    return {} if known.build else known.packages
 
 
 def pins(env: Path) -> dict[str, str]:

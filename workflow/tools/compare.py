@@ -7,6 +7,7 @@ Exit status: 0 if nothing got worse, 1 if a cell got slower or broke, 2 if a sid
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import numpy as np
 
 import library  # noqa: F401
 from arena import files
+from arena.contract import codec
+from arena.contract.round import Round
 from reporting import changes, tables
 from reporting import markdown as md
 from reporting.changes import Change, Samples
@@ -76,23 +79,40 @@ def read(side: Path) -> tuple[list[Row], list[Path]]:
     return tables.read(csvs, PUBLISHED_STATUSES), sorted((side / "benchmarks").glob("*/*/*/round-*.json"))
 
 
-def samples(rounds: list[Path], one_platform: bool) -> Samples:
-    """Durations in ns by cell and task, a vector for each process; only of tasks that are ok throughout."""
+def samples(paths: list[Path], one_platform: bool) -> Samples:
+    """Durations in ns by cell and task, a vector for each process; only of tasks that are ok throughout.
+
+    A cell with a round that cannot be read, as one that an older arena recorded, is said and left out: its
+    figures in the table are compared.
+    """
     found: dict[changes.Key, dict[str, list[np.ndarray]]] = {}
     spoilt: set[tuple[changes.Key, str]] = set()
-    for path in rounds:
-        record = files.read_json(path)
-        place = "" if one_platform else record["platform"]
-        key = (place, record["model"], record["row"], record["lane"])
-        for task, result in record["tasks"].items():
-            if result["status"] == "ok":
-                found.setdefault(key, {}).setdefault(task, []).append(np.asarray(result["samples_ns"]))
+    for record in itertools.chain.from_iterable(map(cell_rounds, by_cell(paths))):
+        cell = record.cell
+        key = ("" if one_platform else cell.platform, cell.model, cell.row, cell.lane)
+        for task, result in record.tasks.items():
+            if result.status == "ok":
+                found.setdefault(key, {}).setdefault(task, []).append(np.asarray(result.samples_ns))
             else:
                 spoilt.add((key, task))
     return {
         key: {task: vectors for task, vectors in tasks.items() if (key, task) not in spoilt}
         for key, tasks in found.items()
     }
+
+
+def by_cell(paths: list[Path]) -> list[list[Path]]:
+    """The files of each cell's rounds, which lie in one directory."""
+    return [list(group) for _, group in itertools.groupby(sorted(paths), key=lambda path: path.parent)]
+
+
+def cell_rounds(paths: list[Path]) -> list[Round]:
+    """The rounds of one cell; none, and a word of it, if one cannot be read."""
+    try:
+        return [codec.read(Round, path) for path in paths]
+    except codec.ContractError as error:
+        print(f"compare.py: {error}; the cell is compared by its table alone", file=sys.stderr)
+        return []
 
 
 def render(found: list[Change], args: argparse.Namespace) -> str:

@@ -1,6 +1,7 @@
-"""Write what the pages tell of the catalogue and the schema (`make docs`).
+"""Write what the pages tell of the catalogue and the schema, and the schemas of the records (`make docs`).
 
-In each page the text between two marker lines is replaced; the rest is written by hand.
+In each page the text between two marker lines is replaced; the rest is written by hand. The schemas are
+written whole.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+import document_records
 import library  # noqa: F401
 from arena import files
 from arena.configuration import loader
@@ -31,6 +33,13 @@ PARTS: list[tuple[str, str, Callable[[Path], str]]] = [
 ]
 
 
+# What is written from its first line to its last, by path.
+WHOLE: dict[str, str] = {
+    f"workflow/schemas/{name}.schema.json": document_records.text(record)
+    for name, record in document_records.RECORDS.items()
+}
+
+
 def documented(page: str, name: str, text: str) -> str:
     """``page`` with ``text`` between the markers of ``name``. Raises ValueError if they are missing."""
     begin, end = f"<!-- {name}: written by make docs -->", f"<!-- end of {name} -->"
@@ -47,7 +56,13 @@ def outdated(basedir: Path) -> dict[Path, str]:
     for file, name, written in PARTS:
         path = basedir / file
         pages[path] = documented(pages.get(path) or path.read_text(encoding="utf-8"), name, written(basedir))
-    return {path: text for path, text in pages.items() if text != path.read_text(encoding="utf-8")}
+    for file, text in WHOLE.items():
+        pages[basedir / file] = text
+    return {
+        path: text
+        for path, text in pages.items()
+        if not path.exists() or text != path.read_text(encoding="utf-8")
+    }
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ workflow runs it, the other what the engine's authors give their users. docs/fid
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -23,6 +22,9 @@ import numpy as np
 import library  # noqa: F401
 from arena import files
 from arena.configuration.loader import resolve
+from arena.contract import codec
+from arena.contract import round as rounds
+from arena.contract.cell import Cell, Files, Protocol, Sampling, Warmup
 from arena.measuring import machine
 from reporting import statistics
 from yardsticks.tools import PAIRS, Pair, Setting, output_of
@@ -30,63 +32,70 @@ from yardsticks.tools import PAIRS, Pair, Setting, output_of
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "workflow" / "scripts"
 AGREEMENT = (0.95, 1.05)  # a ratio within these needs no explanation
-WARMUP = {"min_iterations": 3, "min_seconds": 0.5, "max_seconds": 5}
+WARMUP = Warmup(min_iterations=3, min_seconds=0.5, max_seconds=5.0, window=5, tolerance=0.05)
 
 
 def ours(pair: Pair, setting: Setting, python: Path, folder: Path) -> list[float]:
-    """The pair's work as the arena times it, in a fresh process: benchmark.py's command, and its record."""
+    """The pair's work as the arena times it, in a fresh process: benchmark.py's cell, and its record."""
     catalogue = resolve({"run": {"rows": "all"}}, ROOT)
-    framework, label, lane, options = find_row(catalogue["frameworks"], pair.row)
+    framework, lane, options = find_row(catalogue["frameworks"], pair.row)
     model = catalogue["models"][setting.model]
     entry = catalogue["frameworks"][framework]
-    sampling = {"min_iterations": 10, "min_seconds": setting.seconds, "max_seconds": 4 * setting.seconds}
-    protocol = {"tasks": pair.tasks, "warmup": WARMUP, "sampling": sampling}
-    arguments = {
-        "platform": "fidelity",
-        "model": setting.model,
-        "row": pair.row,
-        "framework": framework,
-        "label": label,
-        "lane": lane,
-        "accelerator": "cpu",
-        "adapter": ROOT / entry["adapter"],
-        "definition": model["definition"],
-        "loss": model["loss"],
-        "options": json.dumps(options | pair.options),
-        "environment": json.dumps(entry["environment"]),
-        "distribution": entry["distribution"],
-        "decode-tokens": 2,  # the prefill is what counts
-        "round": 1,
-        "order": json.dumps({"seed": 0, "key": 0}),
-        "protocol": json.dumps(protocol),
-        "threads": setting.threads,
-        "timeout": 900,
-        "weights": setting.of_model("model.safetensors"),
-        "config": setting.of_model("config.json"),
-        "inputs": setting.of_model("inputs.safetensors"),
-        "cache": folder / "cache",
-        "result": folder / "result.json",
-        "outputs": folder / "outputs.safetensors",
-        "log": folder / "process.log",
-    }
-    if pair.export:
-        arguments["export"] = setting.export(pair)
-    words = [str(word) for name, value in arguments.items() for word in (f"--{name}", value)]
+    cell = Cell(
+        platform="fidelity",
+        model=setting.model,
+        row=pair.row,
+        framework=framework,
+        lane=lane,
+        accelerator="cpu",
+        interface="cpu",
+        definition=model["definition"],
+        loss=model["loss"],
+        options=options | pair.options,
+        environment=entry["environment"],
+        distribution=entry["distribution"],
+        libraries=entry["libraries"],
+        threads=setting.threads,
+        decode_tokens=2,  # the prefill is what counts
+        protocol=Protocol(
+            tasks=list(pair.tasks),
+            warmup=WARMUP,
+            sampling=Sampling(
+                min_iterations=10, min_seconds=setting.seconds, max_seconds=4 * setting.seconds
+            ),
+            exclusive=True,
+            offline=True,
+            seed=0,
+        ),
+    )
+    paths = Files(
+        weights=setting.of_model("model.safetensors"),
+        config=setting.of_model("config.json"),
+        inputs=setting.of_model("inputs.safetensors"),
+        export=setting.export(pair) if pair.export else None,
+        adapter=ROOT / entry["adapter"],
+        cache=folder / "cache",
+        result=folder / "result.json",
+        outputs=folder / "outputs.safetensors",
+    )
+    words = ["--cell", codec.to_text(cell), "--files", codec.to_text(paths), "--round", "1"]
+    words += ["--timeout", "900", "--log", str(folder / "process.log")]
     output_of([python, SCRIPTS / "benchmark.py", *words])
-    record = files.read_json(folder / "result.json")
+    record = rounds.read(paths.result)
     task, name = pair.durations
-    if record["tasks"].get(task, {}).get("status") != "ok":
-        reason = record["tasks"].get(task, record).get("reason")
-        sys.exit(f"{pair.row}: {task} failed: {reason}\n{record.get('log_tail') or ''}")
-    return record["tasks"][task][name]
+    if not record.ok(task):
+        sys.exit(
+            f"{pair.row}: {task} failed: {record.tasks.get(task, record).reason}\n{record.log_tail or ''}"
+        )
+    return getattr(record.tasks[task], name)
 
 
-def find_row(frameworks: dict[str, Any], row: str) -> tuple[str, str, str, dict[str, Any]]:
-    """(framework, label, lane, options) of a row of the catalogue."""
+def find_row(frameworks: dict[str, Any], row: str) -> tuple[str, str, dict[str, Any]]:
+    """(framework, lane, options) of a row of the catalogue."""
     for name, entry in frameworks.items():
         if row in entry["rows"]:
             variant = entry["rows"][row]
-            return name, variant["label"], variant["lane"], variant["options"]
+            return name, variant["lane"], variant["options"]
     sys.exit(f"config/frameworks/ has no row {row}")
 
 

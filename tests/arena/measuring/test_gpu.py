@@ -10,36 +10,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import jobs
 from arena import files, tensors
 from arena.measuring import gpu, nvml
+from driver import environment
 
 REPOSITORY = Path(__file__).parents[3]
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 WEIGHTS_BYTES = 4_000_000
-PROTOCOL = {
-    "tasks": ["inference", "training"],
-    "warmup": {"min_iterations": 1, "min_seconds": 0, "max_seconds": 0.1, "window": 2, "tolerance": 0.5},
-    "sampling": {"min_iterations": 5, "min_seconds": 0, "max_seconds": 5},
-    "energy_seconds": 0.5,
-}
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory):
-    """The folder with the fake driver's library."""
-    folder = tmp_path_factory.mktemp("nvml")
-    source = REPOSITORY / "tests/support/fake_nvml.c"
-    command = ["cc", "-shared", "-fPIC", "-o", folder / "libnvidia-ml.so.1", source]
-    subprocess.run(command, check=True, timeout=60)
-    return folder
+PROTOCOL = jobs.protocol(tasks=["inference", "training"], energy_seconds=0.5)
 
 
 @pytest.fixture
-def driver(library, tmp_path):
+def driver(tmp_path):
     """Variables of a process that finds the fake driver, and the file with the card's state."""
-    state = tmp_path / "card.txt"
-    state.write_text("used 1000\n")
-    return {**os.environ, "LD_LIBRARY_PATH": str(library), "FAKE_NVML": str(state)}, state
+    (tmp_path / "driver").mkdir()
+    found = environment(tmp_path / "driver")
+    return os.environ | found, Path(found["FAKE_NVML"])
 
 
 def ask(environment, expression):
@@ -161,36 +148,27 @@ def benchmark(folder, environment, options, accelerator="cuda"):
     tensors.save(folder / "inputs.safetensors", {"inference.images": images, "target": np.arange(4)})
     tensors.save(folder / "model.safetensors", {"weight": np.ones(WEIGHTS_BYTES // 4, np.float32)})
     files.write_json(folder / "config.json", {"definition": "resnet"})
-    arguments = {
-        "platform": "gpu", "model": "Tiny", "row": "fake", "framework": "Fake", "label": "Fake",
-        "lane": "float32", "accelerator": accelerator, "adapter": REPOSITORY / "tests/support/adapters/on_gpu.py",
-        "definition": "resnet", "loss": "cross_entropy", "options": json.dumps(options),
-        "distribution": "numpy", "round": 1, "order": '{"seed": 1, "key": 7}',
-        "protocol": json.dumps(PROTOCOL), "threads": 1, "timeout": 60,
-        "weights": folder / "model.safetensors", "config": folder / "config.json",
-        "inputs": folder / "inputs.safetensors", "cache": folder / "cache", "result": folder / "result.json",
-        "outputs": folder / "outputs.safetensors", "log": folder / "process.log",
-        "gradients": folder / "gradients.safetensors",
-    }  # fmt: skip
-    words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
-    command = [sys.executable, SCRIPTS / "benchmark.py", *words]
-    subprocess.run(command, env=environment, check=True, timeout=120)
-    return files.read_json(folder / "result.json"), tensors.load(folder / "outputs.safetensors")
+    cell = jobs.cell(row="fake", accelerator=accelerator, options=options, protocol=PROTOCOL)
+    paths = jobs.paths(
+        folder, adapter=jobs.ADAPTERS / "on_gpu.py", gradients=folder / "gradients.safetensors"
+    )
+    result = jobs.measured(cell, paths, environment=environment)
+    return result, tensors.load(folder / "outputs.safetensors")
 
 
 def test_a_round_on_the_card_records_it(driver, tmp_path):
     environment, _ = driver
     result, outputs = benchmark(tmp_path, environment, {"counts": 4_100_000, "holds": 5_000_000})
-    assert result["status"] == "ok" and set(outputs) == {"inference.output"}
-    during = result["conditions"]["during"]["gpu"]
-    assert during["looks"] >= 1 and during["power_w"] == [250, 250, 250]
-    assert during["process_bytes"] == 5_000_000 and during["others"] == {}
-    assert result["machine"]["gpu"]["driver"] == "580.1"
-    assert result["memory"]["device_inference_peak_bytes"] == 4_100_000
-    task = result["tasks"]["inference"]
-    assert task["device_ns"] == [7_000] * len(task["samples_ns"])
-    assert task["energy"]["joules"] / task["energy"]["seconds"] == pytest.approx(250, rel=0.02)
-    assert task["energy"]["iterations"] == 2  # of a quarter of a second, for half a second
+    assert result.status == "ok" and set(outputs) == {"inference.output"}
+    during = result.conditions.during.gpu
+    assert during.looks >= 1 and during.power_w == [250, 250, 250]
+    assert during.process_bytes == 5_000_000 and during.others == {}
+    assert result.machine.gpu.driver == "580.1"
+    assert result.memory.device_inference_peak_bytes == 4_100_000
+    task = result.tasks["inference"]
+    assert task.device_ns == [7_000] * len(task.samples_ns)
+    assert task.energy.joules / task.energy.seconds == pytest.approx(250, rel=0.02)
+    assert task.energy.iterations == 2  # of a quarter of a second, for half a second
 
 
 @pytest.mark.parametrize(
@@ -204,20 +182,20 @@ def test_a_round_on_the_card_records_it(driver, tmp_path):
 def test_a_cpu_run_under_a_gpu_label_is_refused(driver, tmp_path, options, says):
     environment, _ = driver
     result, outputs = benchmark(tmp_path, environment, options)
-    assert result["status"] == "failed" and outputs == {}
-    assert result["reason"]["code"] == "wrong-device" and says in result["reason"]["detail"]
-    assert result["tasks"] == {} and result["log_tail"]
+    assert result.status == "failed" and outputs == {}
+    assert result.reason.code == "wrong-device" and says in result.reason.detail
+    assert result.tasks == {} and result.log_tail
 
 
 def test_a_driver_that_names_no_process_shows_the_card_s_memory(driver, tmp_path):
     environment, _ = driver
     result, _ = benchmark(tmp_path, environment, {"raises": 4_100_000})
-    assert result["status"] == "ok"
-    assert result["conditions"]["during"]["gpu"]["rise_bytes"] == 4_100_000
+    assert result.status == "ok"
+    assert result.conditions.during.gpu.rise_bytes == 4_100_000
 
 
 def test_on_a_cpu_nothing_is_asked_of_a_card(driver, tmp_path):
     environment, _ = driver
     result, _ = benchmark(tmp_path, environment, {}, accelerator="cpu")
-    assert result["status"] == "ok"
-    assert result["conditions"]["during"]["gpu"] is None and result["tasks"]["inference"]["energy"] is None
+    assert result.status == "ok"
+    assert result.conditions.during.gpu is None and result.tasks["inference"].energy is None

@@ -2,11 +2,15 @@
 
 import multiprocessing
 import time
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 
+import records
+from arena.contract import codec
+from arena.contract.round import Allocation, During, Gpu, GpuWatch, Node, OtherJobs
 from arena.measuring import node
 from reporting import nodes
 
@@ -77,45 +81,57 @@ def test_only_the_jobs_of_a_run_in_that_directory_are_left_over(monkeypatch, tmp
     assert node.leftover_jobs(tmp_path) == ["1", "4"]
 
 
-def cell(**changes):
+GIVEN = {"job": "7", "name": "n1", "gpus": "1", "pinned": True, "cpus": [0, 1]}
+UNPINNED = GIVEN | {"gpus": None, "pinned": False}
+
+
+def cell(gpu=None, disturbance=None, watch=None, **changes):
     """A cell of one round on a shared node with nobody else, with these changes."""
-    given = {"job": "7", "name": "n1", "gpus": "1", "pinned": True}
-    met = {"use": "shared", "other_jobs": {"before": 0, "after": 0}, "allocation": given}
-    conditions = {"disturbance": {"steal": 0.0, "throttle_events": 0}, "during": {"gpu": None}}
-    record = {"node": met | changes.pop("node", {}), "conditions": conditions | changes}
-    return SimpleNamespace(rounds=[record])
-
-
-UNPINNED = {"job": "7", "name": "n1", "gpus": None, "pinned": False}
+    met = {"use": "shared", "other_jobs": {"before": 0, "after": 0}, "allocation": GIVEN} | changes
+    met |= {"waited_s": 0.0, "monotonic_s": [0.0, 1.0]}
+    allocation, others = (
+        codec.build(Allocation, **met.pop("allocation")),
+        codec.build(OtherJobs, **met.pop("other_jobs")),
+    )
+    node = Node(**met, allocation=allocation, other_jobs=others, gpu=gpu)
+    record = records.round_of(records.round_record("eager"))
+    quiet = replace(record.conditions.disturbance, steal=0.0, throttle_events=0)
+    conditions = replace(
+        record.conditions,
+        disturbance=replace(quiet, **disturbance or {}),
+        during=During(gpu=watch and GpuWatch(looks=9, **{"throttle": {}, "others": {}} | watch)),
+    )
+    return SimpleNamespace(rounds=[replace(record, node=node, conditions=conditions)])
 
 
 @pytest.mark.parametrize(
     ("changes", "condition", "words"),
     [
         ({}, "clean", None),
-        ({"node": {"other_jobs": {"before": 0, "after": 2}}}, "noisy", "other jobs (2)"),
-        ({"node": {"other_jobs": {"before": None, "after": None}}}, "noisy", "nobody knows"),
-        ({"node": {"allocation": UNPINNED}}, "clean", None),
-        ({"node": {"allocation": UNPINNED, "other_jobs": {"before": 1, "after": 0}}}, "invalid", "confined"),
-        ({"node": {"allocation": UNPINNED, "use": "exclusive"}}, "clean", None),
+        ({"other_jobs": {"before": 0, "after": 2}}, "noisy", "other jobs (2)"),
+        ({"other_jobs": {"before": None, "after": None}}, "noisy", "nobody knows"),
+        ({"allocation": UNPINNED}, "clean", None),
+        ({"allocation": UNPINNED, "other_jobs": {"before": 1, "after": 0}}, "invalid", "confined"),
+        ({"allocation": UNPINNED, "use": "exclusive"}, "clean", None),
         ({"disturbance": {"steal": 0.02}}, "noisy", "hypervisor"),
         ({"disturbance": {"throttle_events": 3}}, "noisy", "processor was throttled"),
-        ({"during": {"gpu": {"throttle": {"idle": 9}, "others": {}}}}, "clean", None),
-        ({"during": {"gpu": {"throttle": {"thermal, hardware": 1}, "others": {}}}}, "noisy", "GPU was"),
-        ({"during": {"gpu": {"throttle": {}, "others": {"99": 5}}}}, "invalid", "another process"),
+        ({"watch": {"throttle": {"idle": 9}}}, "clean", None),
+        ({"watch": {"throttle": {"thermal, hardware": 1}}}, "noisy", "GPU was"),
+        ({"watch": {"others": {"99": 5}}}, "invalid", "another process"),
     ],
 )  # fmt: skip
 def test_a_cell_is_noisy_or_invalid_by_rule(changes, condition, words):
     row = nodes.figures(cell(**changes))
-    assert (row["node"], row["node_shared"]) == ("n1", str("use" not in changes.get("node", {})).lower())
+    assert (row["node"], row["node_shared"]) == ("n1", str("use" not in changes).lower())
     assert row["condition"] == condition
     assert row["condition_reasons"] is None if words is None else words in row["condition_reasons"]
 
 
 def test_a_gpu_is_known_by_its_uuid_where_the_driver_tells():
     assert nodes.figures(cell())["accelerators"] == "1"
-    assert nodes.figures(cell(node={"gpu": {"uuid": "GPU-8f0a"}}))["accelerators"] == "GPU-8f0a"
+    assert nodes.figures(cell(gpu=Gpu(uuid="GPU-8f0a")))["accelerators"] == "GPU-8f0a"
 
 
 def test_off_a_cluster_nothing_is_said():
-    assert nodes.figures(SimpleNamespace(rounds=[{"conditions": {}}])) == {}
+    record = records.round_of(records.round_record("eager"))
+    assert nodes.figures(SimpleNamespace(rounds=[record])) == {}

@@ -2,15 +2,29 @@
 
 import time
 import weakref
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
 import pytest
 
-from arena.measuring.protocol import MAX_SAMPLES, Limits, agree, measure
+from arena.contract.cell import Sampling, Warmup
+from arena.measuring.protocol import MAX_SAMPLES, agree, measure
+from records import PROTOCOL
 
 SECOND = 10**9
-LIMITS = Limits()
+LIMITS = replace(
+    PROTOCOL,
+    warmup=Warmup(min_iterations=3, min_seconds=0.5, max_seconds=15.0, window=5, tolerance=0.05),
+    sampling=Sampling(min_iterations=10, min_seconds=1.0, max_seconds=30.0),
+)
+
+
+def limited(warmup, sampling):
+    """LIMITS with these keys of its warm-up and its sampling in place of its own."""
+    return replace(
+        LIMITS, warmup=replace(LIMITS.warmup, **warmup), sampling=replace(LIMITS.sampling, **sampling)
+    )
 
 
 class Scripted:
@@ -84,7 +98,7 @@ def test_outliers_stay_in_the_record():
 
 
 def test_the_record_of_an_empty_iteration_is_bounded():
-    record, _ = scripted(forever(0.0), Limits(warmup_min_seconds=0, min_seconds=1))
+    record, _ = scripted(forever(0.0), limited({"min_seconds": 0.0}, {}))
     assert len(record.samples_ns) == MAX_SAMPLES
 
 
@@ -103,13 +117,13 @@ def test_agreement_is_measured_from_the_shortest(durations, expected):
 
 def test_a_known_sleep_is_measured_within_two_percent():
     sleep = 0.02
-    limits = Limits(warmup_min_seconds=0.05, warmup_max_seconds=0.5, min_seconds=0.5)
+    limits = limited({"min_seconds": 0.05, "max_seconds": 0.5}, {"min_seconds": 0.5})
     record = measure(lambda: time.sleep(sleep), limits)
     assert np.median(record.samples_ns) / SECOND == pytest.approx(sleep, rel=0.02)
 
 
 def test_doing_nothing_costs_under_twenty_microseconds_an_iteration():
-    limits = Limits(warmup_min_seconds=0.01, warmup_max_seconds=0.05, min_seconds=0.2)
+    limits = limited({"min_seconds": 0.01, "max_seconds": 0.05}, {"min_seconds": 0.2})
     begin = time.perf_counter_ns()
     record = measure(lambda: None, limits)
     total = time.perf_counter_ns() - begin
@@ -131,5 +145,5 @@ def test_a_result_is_freed_before_the_next_iteration_starts():
         held.append(weakref.ref(result))
         return result
 
-    measure(run, Limits(warmup_min_seconds=0, min_seconds=0, min_iterations=5))
+    measure(run, limited({"min_seconds": 0.0}, {"min_seconds": 0.0, "min_iterations": 5}))
     assert len(held) >= 8

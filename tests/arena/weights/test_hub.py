@@ -353,7 +353,7 @@ def test_without_a_pin_the_first_download_counts(hub, place):
 
 
 def pin(place, *arguments):
-    command = [sys.executable, SCRIPTS / "pin_weights.py", *arguments]
+    command = [sys.executable, REPOSITORY / "workflow/tools/pin_weights.py", *arguments]
     return subprocess.run(command, env=place.environment(), capture_output=True, text=True, timeout=120)
 
 

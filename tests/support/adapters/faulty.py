@@ -8,6 +8,7 @@ different.
 from __future__ import annotations
 
 import faulthandler
+import json
 import os
 import signal
 import sys
@@ -28,19 +29,19 @@ def stage() -> Path:
 
 class Adapter(base.Adapter):
     def describe(self):
-        return {"version": "1.0", "backend": "CPU", "device": "cpu", "threads": self.job.threads}
+        return {"version": "1.0", "backend": "CPU", "device": "cpu", "threads": self.job.cell.threads}
 
     def load(self):
         pass
 
     def prepare(self, task):
-        if task == self.job.options.get("during", "inference") and self.strikes():
-            getattr(self, self.job.options.get("fault", "none").replace("-", "_"))()
+        if task == self.job.cell.options.get("during", "inference") and self.strikes():
+            getattr(self, self.job.cell.options.get("fault", "none").replace("-", "_"))()
         if task == "training":
             raise base.UnsupportedError("no-training", "made of zeros")
         images = self.job.task_inputs(task)["images"]
         shape = (images.shape[0], self.job.architecture().get("num_classes", CLASSES))
-        pause = self.job.options.get("sleep_s", 0.0)
+        pause = self.job.cell.options.get("sleep_s", 0.0)
 
         def run():
             time.sleep(pause)
@@ -52,7 +53,7 @@ class Adapter(base.Adapter):
         return {"output": result}
 
     def strikes(self):
-        trigger = self.job.options.get("while_exists")
+        trigger = self.job.cell.options.get("while_exists")
         return trigger is None or Path(trigger).exists()
 
     def none(self):
@@ -79,6 +80,13 @@ class Adapter(base.Adapter):
         for path in stage().iterdir():
             path.write_bytes(b"\x00\xffgarbage\n" * 1000)
         print("\x1b[31m\x00\xff garbage on the terminal", flush=True)
+        os._exit(0)
+
+    def forge(self):
+        """Write a record with the keys of option ``forged`` in place of one's own, and leave without a word."""
+        path = stage() / "result.json"
+        record = json.loads(path.read_text()) | json.loads(self.job.cell.options["forged"])
+        path.write_text(json.dumps(record))
         os._exit(0)
 
     def half(self):

@@ -18,13 +18,13 @@ from frameworks import base
 class Adapter(base.Adapter):
     def __init__(self, job):
         super().__init__(job)
-        self.own_s = job.options.get("own_s", self.own_s)
+        self.own_s = job.cell.options.get("own_s", self.own_s)
 
     def describe(self):
-        return {"version": "1.0", "backend": "CPU", "device": "cpu", "threads": self.job.threads}
+        return {"version": "1.0", "backend": "CPU", "device": "cpu", "threads": self.job.cell.threads}
 
     def load(self):
-        for address in self.job.options.get("reach", []):
+        for address in self.job.cell.options.get("reach", []):
             with contextlib.suppress(OSError):
                 socket.create_connection((address, 80), timeout=1).close()
 
@@ -38,11 +38,11 @@ class Adapter(base.Adapter):
 
     def generate(self):
         begin = time.perf_counter_ns()
-        time.sleep(self.job.options["prefill_s"])
+        time.sleep(self.job.cell.options["prefill_s"])
         first = time.perf_counter_ns() - begin
-        for _ in range(self.job.decode_tokens - 1):
-            time.sleep(self.job.options["token_s"])
-        return base.Generation(self.job.options["tokens"], first)
+        for _ in range(self.job.cell.decode_tokens - 1):
+            time.sleep(self.job.cell.options["token_s"])
+        return base.Generation(self.job.cell.options["tokens"], first)
 
     def fetch(self, task, result):
         if task == "decode":

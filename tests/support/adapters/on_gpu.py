@@ -21,10 +21,10 @@ class Adapter(base.Adapter):
     def load(self):
         state = os.environ.get("FAKE_NVML", os.devnull)
         with open(state, "a", encoding="utf-8") as stream:
-            if "holds" in self.job.options:
-                stream.write(f"process {os.getpid()} {self.job.options['holds']}\n")
-            if "raises" in self.job.options:
-                stream.write(f"used {1000 + self.job.options['raises']}\n")
+            if "holds" in self.job.cell.options:
+                stream.write(f"process {os.getpid()} {self.job.cell.options['holds']}\n")
+            if "raises" in self.job.cell.options:
+                stream.write(f"used {1000 + self.job.cell.options['raises']}\n")
 
     def prepare(self, task):
         if task == "training":
@@ -44,4 +44,4 @@ class Adapter(base.Adapter):
         return 7_000
 
     def device_peak_bytes(self):
-        return self.job.options.get("counts")
+        return self.job.cell.options.get("counts")

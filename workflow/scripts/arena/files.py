@@ -39,6 +39,14 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_program(path: str | os.PathLike[str], text: str) -> None:
+    """Write a program that anybody may run, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    path = Path(path)
+    path.chmod(path.stat().st_mode | 0o111)
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write ``value`` as indented JSON, atomically; NaN and infinities are refused (not JSON)."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from arena import files, tensors
+from arena.contract import cell
+from arena.contract.cell import TaskName as Task
 from frameworks.errors import UnsupportedError
 
 __all__ = ["Adapter", "Generation", "Job", "Task", "UnsupportedError"]
-
-Task = Literal["inference", "latency", "training", "decode"]
 
 
 @dataclass(frozen=True)
@@ -26,28 +25,12 @@ class Generation:
     first_token_ns: int  # from the call until the first new token was known on the host: the prefill
 
 
-@dataclass(frozen=True)
-class Job:
-    """One cell's work, as the supervisor hands it to the measuring process."""
-
-    weights: Path  # model.safetensors
-    config: Path  # config.json
-    inputs: Path  # inputs.safetensors
-    export: Path | None  # the file that the export step wrote for this framework, if it has one
-    definition: str
-    loss: str
-    lane: str
-    accelerator: str  # the device: cpu, cuda, rocm, metal, xpu, vulkan
-    threads: int
-    cache: Path  # compiler caches: empty in round 1, round 1's in later rounds
-    decode_export: Path | None = None  # the exported graph with a KV cache, if the framework reads one
-    decode_tokens: int = 0  # how many tokens ``decode`` generates
-    interface: str = ""  # by which the row reaches the device; empty: that of the accelerator's name
-    options: dict[str, Any] = field(default_factory=dict)
+class Job(cell.Job):
+    """One round of a cell, as an adapter sees it: ``job.cell`` is what is measured, ``job.files`` with which files."""
 
     def architecture(self) -> dict[str, Any]:
         """The model's ``config.json``."""
-        return files.read_json(self.config)
+        return files.read_json(self.files.config)
 
     def task_inputs(self, task: Task) -> dict[str, np.ndarray]:
         """Arguments of the forward pass by name; training runs on the inference inputs.
@@ -55,11 +38,11 @@ class Job:
         For ``decode``: ``input_ids``, the prompt, (1, tokens) int64.
         """
         prefix = f"{task}." if task in ("latency", "decode") else "inference."
-        return tensors.select(tensors.load(self.inputs), prefix)
+        return tensors.select(tensors.load(self.files.inputs), prefix)
 
     def target(self) -> np.ndarray:
         """Labels (int64) or regression target (float32) of the training loss."""
-        return tensors.load(self.inputs)["target"]
+        return tensors.load(self.files.inputs)["target"]
 
 
 class Adapter(ABC):
@@ -90,13 +73,13 @@ class Adapter(ABC):
         its result is materialised on the device. Raises UnsupportedError.
 
         An iteration of ``decode`` starts with an empty KV cache, feeds the prompt, then picks the highest
-        logit ``job.decode_tokens`` times, feeding each token but the last; it returns a Generation.
+        logit ``job.cell.decode_tokens`` times, feeding each token but the last; it returns a Generation.
         """
 
     @abstractmethod
     def fetch(self, task: Task, result: Any) -> dict[str, np.ndarray]:
         """Copy a result to the host: ``{"output": …}``; training: ``{"loss": …, "gradient.<name>": …}``;
-        decode: ``{"tokens": …}``, (job.decode_tokens,) int64.
+        decode: ``{"tokens": …}``, (job.cell.decode_tokens,) int64.
 
         Gradients come under the checkpoint's names and in its layouts.
         """

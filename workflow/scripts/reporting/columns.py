@@ -5,14 +5,17 @@ Run as a program, it prints the tables of docs/platform-csv.md.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from arena.contract.cell import TaskName
 
 #: A line of the CSV: a column's name to its value (numbers as float, an empty field as None).
 Row = dict[str, Any]
 
 #: The tasks of the main table, and all that are timed.
-TASKS = ("inference", "latency", "training")
-TIMED = (*TASKS, "decode")
+TASKS: tuple[TaskName, ...] = ("inference", "latency", "training")
+TIMED: tuple[TaskName, ...] = (*TASKS, "decode")
 
 #: What `status` may say in our own CSVs, and in published ones.
 OWN_STATUSES = ("pass", "close", "different", "failed", "unsupported")

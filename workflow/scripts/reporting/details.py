@@ -181,7 +181,8 @@ def unsupported(rows: list[Row]) -> list[dict[str, Any]]:
     """Cells and tasks that a framework cannot do; models with the same reason share a line."""
     groups: dict[tuple[Any, ...], list[str]] = {}
     for row in rows:
-        found = [(task, row[f"{task}_reason"]) for task in TIMED if row[f"{task}_status"] == "unsupported"]
+        tasks = (task for task in TIMED if row[f"{task}_status"] == "unsupported")
+        found: list[tuple[str, str]] = [(task, row[f"{task}_reason"]) for task in tasks]
         if row["status"] == "unsupported":
             found = [("all", f"{row['reason_code']}: {row['reason_detail']}")]
         for part, reason in found:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 
+from arena.contract.cell import TaskName
 from reporting import comparison, machines, quantities
 from reporting import markdown as md
 from reporting.columns import TASKS, Row
@@ -135,7 +136,7 @@ def _range(
 
 def wins(groups: list[Group]) -> list[Finding]:
     """By maker of the machine and task: how often each framework is first, and where it is not."""
-    tallies: dict[tuple[bool, str, str], list[tuple[Group, list[Row]]]] = defaultdict(list)
+    tallies: dict[tuple[bool, str, TaskName], list[tuple[Group, list[Row]]]] = defaultdict(list)
     for group in groups:
         who = machines.maker(group.platform)
         if not who:

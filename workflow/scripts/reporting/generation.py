@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from arena.contract.verdict import Part
 from reporting import statistics
 from reporting.columns import Row
 from reporting.fields import six
@@ -21,11 +22,11 @@ def figures(cell: RecordedCell, seed: int) -> Row:
     """
     first, rest = [], []
     for path, record in zip(cell.paths, cell.rounds, strict=True):
-        task = record["tasks"]["decode"]
+        task = record.tasks["decode"]
         for key in RECORDED:
-            if key not in task:
-                raise ValueError(f"{path}: key tasks.decode.{key} is missing; measure the round again")
-        total, until = np.asarray(task["samples_ns"]), np.asarray(task["first_token_ns"])
+            if getattr(task, key) is None:
+                raise ValueError(f"{path}: key tasks.decode.{key} is null; measure the round again")
+        total, until = np.asarray(task.samples_ns), np.asarray(task.first_token_ns)
         if total.shape != until.shape or not (until < total).all():
             raise ValueError(
                 f"{path}: tasks.decode: {until.size} first_token_ns for {total.size} samples_ns; expected as "
@@ -33,13 +34,13 @@ def figures(cell: RecordedCell, seed: int) -> Row:
             )
         first.append(until)
         rest.append(total - until)
-    prompt, new = (cell.rounds[0]["tasks"]["decode"][key] for key in RECORDED[1:])
-    part = cell.verdict["parts"].get("decode") or {}
+    prompt, new = (getattr(cell.rounds[0].tasks["decode"], key) for key in RECORDED[1:])
+    part = cell.verdict.parts.decode or Part()
     return (
         {"prompt_tokens": prompt, "new_tokens": new}
         | _rate("prefill_tokens_per_s", prompt, first, seed)
         | _rate("decode_tokens_per_s", new - 1, rest, seed)
-        | {name: part.get(name) for name in ("matching_tokens", "divergence_margin")}
+        | {name: getattr(part, name) for name in ("matching_tokens", "divergence_margin")}
     )
 
 

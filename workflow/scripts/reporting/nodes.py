@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from arena.contract.round import Node, Round
 from reporting.columns import Row
 from reporting.fields import flag
 from reporting.rounds import RecordedCell
@@ -20,19 +21,19 @@ HOT = (
 
 def figures(cell: RecordedCell) -> Row:
     """The columns about the node; none where no round ran on a cluster's."""
-    met = [record for record in cell.rounds if record.get("node")]
+    met = [(record, record.node) for record in cell.rounds if record.node]
     if not met:
         return {}
-    given = [record["node"]["allocation"] or {} for record in met]
-    counts = [count for record in met for count in record["node"]["other_jobs"].values() if count is not None]
-    invalid = list(dict.fromkeys(text for record in met for text in spoilt(record)))
-    noisy = list(dict.fromkeys(text for record in met for text in disturbed(record)))
+    given = [node.allocation for _, node in met if node.allocation]
+    counts = [count for _, node in met for count in _counts(node) if count is not None]
+    invalid = list(dict.fromkeys(text for each in met for text in spoilt(*each)))
+    noisy = list(dict.fromkeys(text for each in met for text in disturbed(*each)))
     return {
-        "node": _listed(each.get("name") for each in given),
-        "node_shared": flag(any(record["node"]["use"] == "shared" for record in met)),
+        "node": _listed(each.name for each in given),
+        "node_shared": flag(any(node.use == "shared" for _, node in met)),
         "other_jobs": max(counts, default=None),
-        "accelerators": _listed(map(_accelerator, met)),
-        "slurm_jobs": _listed(each.get("job") for each in given),
+        "accelerators": _listed(_accelerator(node) for _, node in met),
+        "slurm_jobs": _listed(each.job for each in given),
         "condition": INVALID if invalid else NOISY if noisy else CLEAN,
         "condition_reasons": "; ".join([*invalid, *noisy]) or None,
     }
@@ -42,43 +43,47 @@ def _listed(values: Any) -> str | None:
     return ", ".join(dict.fromkeys(value for value in values if value)) or None
 
 
-def _accelerator(record: Row) -> str | None:
+def _accelerator(node: Node) -> str | None:
     """The GPU's UUID where its driver tells, else the number that Slurm gave."""
-    node = record["node"]
-    return (node.get("gpu") or {}).get("uuid") or (node["allocation"] or {}).get("gpus")
+    if node.gpu and node.gpu.uuid:
+        return node.gpu.uuid
+    return node.allocation.gpus if node.allocation else None
 
 
-def spoilt(record: Row) -> list[str]:
+def spoilt(record: Round, node: Node) -> list[str]:
     """Why a round's times mean nothing: somebody else computed on what the job was given."""
-    found = []
-    others = ((record.get("conditions") or {}).get("during") or {}).get("gpu") or {}
-    if others.get("others"):
+    found, given = [], node.allocation
+    watch = record.conditions and record.conditions.during.gpu
+    if watch and watch.others:
         found.append("another process used the GPU")
-    node = record["node"]
-    if node["use"] == "shared" and not (node["allocation"] or {}).get("pinned") and _others(record) != 0:
+    if node.use == "shared" and not (given and given.pinned) and _others(node) != 0:
         found.append("the job was not confined to its CPUs, on a node with other jobs")
     return found
 
 
-def disturbed(record: Row) -> list[str]:
+def disturbed(record: Round, node: Node) -> list[str]:
     """What may have changed a round's times, short of spoiling them."""
-    conditions = record.get("conditions") or {}
-    disturbance = conditions.get("disturbance") or {}
-    found, others = [], _others(record)
-    if record["node"]["use"] == "shared" and others != 0:
+    found, others = [], _others(node)
+    if node.use == "shared" and others != 0:
         beside = "nobody knows how many" if others is None else str(others)
         found.append(f"shared memory and caches with other jobs ({beside})")
-    if (disturbance.get("steal") or 0.0) > STEAL:
+    if record.conditions is None:
+        return found
+    if record.conditions.disturbance.steal > STEAL:
         found.append("a hypervisor took more than 1 % of the CPU time")
-    if disturbance.get("throttle_events"):
+    if record.conditions.disturbance.throttle_events:
         found.append("the processor was throttled")
-    reasons = ((conditions.get("during") or {}).get("gpu") or {}).get("throttle") or {}
-    if set(HOT) & set(reasons):
+    watch = record.conditions.during.gpu
+    if watch and set(HOT) & set(watch.throttle):
         found.append("the GPU was throttled")
     return found
 
 
-def _others(record: Row) -> int | None:
+def _counts(node: Node) -> tuple[int | None, int | None]:
+    return node.other_jobs.before, node.other_jobs.after
+
+
+def _others(node: Node) -> int | None:
     """Other jobs on the node, the larger of before and after; None if either is unknown."""
-    counts = record["node"]["other_jobs"].values()
-    return None if None in counts else max(counts)
+    before, after = _counts(node)
+    return None if before is None or after is None else max(before, after)

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from reporting.columns import TASKS
+from arena.contract.cell import Reason, TaskName
+from arena.contract.round import Round
 from reporting.rounds import RecordedCell
 
 
 def status(cell: RecordedCell) -> str:
     """``failed`` or ``unsupported`` if any round is, else the gate's verdict."""
-    found = {record["status"] for record in cell.rounds}
+    found = {record.status for record in cell.rounds}
     for bad in ("failed", "unsupported"):
         if bad in found:
             return bad
-    return str(cell.verdict["verdict"])
+    return str(cell.verdict.verdict)
 
 
 def culprit(cell: RecordedCell) -> int | None:
     """Index of the round that explains a failed or unsupported cell, None if all are ok."""
-    bad = [index for index, record in enumerate(cell.rounds) if record["status"] == status(cell)]
+    bad = [index for index, record in enumerate(cell.rounds) if record.status == status(cell)]
     # Later rounds of a cell whose first failed say only "skipped".
-    telling = [i for i in bad if (cell.rounds[i]["reason"] or {}).get("code") != "skipped"]
+    telling = [i for i in bad if not skipped(cell.rounds[i])]
     return next(iter(telling or bad), None)
 
 
-def reason_of(reason: dict[str, str] | None) -> dict[str, str]:
+def skipped(record: Round) -> bool:
+    """Whether it was not begun because round 1 of its cell did not end well."""
+    return record.reason is not None and record.reason.code == "skipped"
+
+
+def reason_of(reason: Reason | None) -> Reason:
     """A reason's code and detail, also where none was recorded."""
-    return reason or {"code": "error", "detail": "no reason was recorded"}
+    return reason or Reason(code="error", detail="no reason was recorded")
 
 
-def task_status(cell: RecordedCell, task: str) -> tuple[str | None, str | None]:
+def task_status(cell: RecordedCell, task: TaskName) -> tuple[str | None, str | None]:
     """Status of one task over all rounds, and its reason: one bad round spoils it.
 
     (None, None) where the task was not asked for, or the cell's own status says it all.
@@ -36,17 +42,15 @@ def task_status(cell: RecordedCell, task: str) -> tuple[str | None, str | None]:
     if culprit(cell) is not None:
         return None, None
     missing = False
-    asked = [record for record in cell.rounds if task in record.get("asked", TASKS)]
+    asked = [record for record in cell.rounds if task in record.cell.protocol.tasks]
     for record in asked:
-        result = record["tasks"].get(task)
+        result = record.tasks.get(task)
         if result is None:
             missing = True
-        elif result["status"] != "ok":
-            reason = reason_of(result["reason"])
-            return result["status"], f"{reason['code']}: {reason['detail']}"
+        elif result.status != "ok":
+            reason = reason_of(result.reason)
+            return result.status, f"{reason.code}: {reason.detail}"
     if not missing:
         return ("ok", None) if asked else (None, None)
-    crashed = any(
-        result["status"] == "failed" for record in cell.rounds for result in record["tasks"].values()
-    )
+    crashed = any(result.status == "failed" for record in cell.rounds for result in record.tasks.values())
     return ("failed", "skipped: an earlier task failed") if crashed else (None, None)

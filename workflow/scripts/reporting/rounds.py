@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from arena import files
+from arena.contract import round as contract_round
+from arena.contract import verdict as contract_verdict
+from arena.contract.round import Round
+from arena.contract.verdict import Verdict
 from arena.weights import source
-
-SCHEMA = 1
-STATUSES = ("ok", "failed", "unsupported")
-VERDICTS = ("pass", "close", "different", None)
-IDENTITY_KEYS = ("platform", "model", "row")
-ROUND_KEYS = (
-    *IDENTITY_KEYS,
-    *("framework", "label", "lane", "round", "status", "reason", "started", "tasks", "threads", "machine"),
-)
-TASK_KEYS = ("samples_ns", "steady")  # of a task that is ok
-VERDICT_KEYS = (*IDENTITY_KEYS, "verdict", "parts", "reasons", "noise")
 
 
 @dataclass(frozen=True)
@@ -28,9 +20,9 @@ class RecordedCell:
 
     model: str
     row: str
-    rounds: list[dict[str, Any]]
+    rounds: list[Round]
     paths: list[Path]  # of the rounds
-    verdict: dict[str, Any]
+    verdict: Verdict
 
 
 def cells(
@@ -38,30 +30,25 @@ def cells(
 ) -> list[RecordedCell]:
     """Every cell of ``models`` x ``rows``, in that order.
 
-    Raises ValueError naming the file or the cell if a file is of another platform or schema, a cell
+    Raises ValueError naming the file or the cell if a file is no such record or of another platform, a cell
     lacks a round or its verdict, there is one too many, or ``status`` and verdict contradict each other.
     """
-    by_cell: dict[tuple[str, str], dict[int, tuple[Path, dict[str, Any]]]] = {}
+    by_cell: dict[tuple[str, str], dict[int, tuple[Path, Round]]] = {}
     for path in rounds:
-        record = _read(path, ROUND_KEYS, platform)
-        _check(path, "status", record["status"], STATUSES)
-        for task, result in record["tasks"].items():
-            _check(path, f"tasks.{task}.status", result.get("status"), STATUSES)
-            for key in TASK_KEYS if result["status"] == "ok" else ():
-                if key not in result:
-                    raise ValueError(f"{path}: key tasks.{task}.{key} is missing; measure the round again")
-        known = by_cell.setdefault((record["model"], record["row"]), {})
-        if record["round"] in known:
-            first = known[record["round"]][0]
-            raise ValueError(f"{path}: round {record['round']} of its cell is also in {first}; give one")
-        known[record["round"]] = (path, record)
-    verdicts: dict[tuple[str, str], dict[str, Any]] = {}
+        record = contract_round.read(path)
+        _check(path, record.cell.platform, platform)
+        known = by_cell.setdefault((record.cell.model, record.cell.row), {})
+        if record.round in known:
+            first = known[record.round][0]
+            raise ValueError(f"{path}: round {record.round} of its cell is also in {first}; give one")
+        known[record.round] = (path, record)
+    verdicts: dict[tuple[str, str], Verdict] = {}
     for path in validations:
-        record = _read(path, VERDICT_KEYS, platform)
-        _check(path, "verdict", record["verdict"], VERDICTS)
-        if (record["model"], record["row"]) in verdicts:
-            raise ValueError(f"{path}: a second verdict on {record['model']} / {record['row']}; give one")
-        verdicts[record["model"], record["row"]] = record
+        verdict = contract_verdict.read(path)
+        _check(path, verdict.platform, platform)
+        if (verdict.model, verdict.row) in verdicts:
+            raise ValueError(f"{path}: a second verdict on {verdict.model} / {verdict.row}; give one")
+        verdicts[verdict.model, verdict.row] = verdict
 
     wanted = [(model, row) for model in models for row in rows]
     for name, found in (("round", by_cell), ("verdict", verdicts)):
@@ -90,31 +77,17 @@ def weights(sources: Iterable[Path], models: list[str]) -> dict[str, str]:
     return words
 
 
-def _read(path: Path, keys: tuple[str, ...], platform: str) -> dict[str, Any]:
-    record = files.read_json(path)
-    if not isinstance(record, dict):
-        raise ValueError(f"{path}: holds a {type(record).__name__}; expected an object")
-    _check(path, "schema", record.get("schema"), (SCHEMA,))
-    for key in keys:
-        if key not in record:
-            raise ValueError(f"{path}: key {key!r} is missing; delete the file and run again")
-    _check(path, "platform", record["platform"], (platform,))
-    return record
+def _check(path: Path, found: str, platform: str) -> None:
+    if found != platform:
+        raise ValueError(f"{path}: platform is {found!r}; expected {platform!r}")
 
 
-def _check(path: Path, key: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{path}: {key} is {value!r}; expected {' or '.join(map(repr, allowed))}")
-
-
-def _cell(
-    model: str, row: str, found: dict[int, tuple[Path, dict[str, Any]]], verdict: dict[str, Any]
-) -> RecordedCell:
+def _cell(model: str, row: str, found: dict[int, tuple[Path, Round]], verdict: Verdict) -> RecordedCell:
     numbers = sorted(found)
     if numbers != list(range(1, len(numbers) + 1)):
         raise ValueError(f"{model} / {row}: rounds {numbers}; expected 1 to {max(numbers)} without a gap")
     records = [found[number][1] for number in numbers]
-    measured = all(record["status"] == "ok" for record in records)
-    if measured and verdict["verdict"] is None:
+    measured = all(record.status == "ok" for record in records)
+    if measured and verdict.verdict is None:
         raise ValueError(f"{model} / {row}: every round is ok, yet its verdict is null; validate again")
     return RecordedCell(model, row, records, [found[number][0] for number in numbers], verdict)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import shlex
 import statistics as plain
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reporting import generation, gpu, nodes
-from reporting.columns import TASKS, TIMED, Row
+from arena.contract.measured import Memory
+from arena.contract.round import Round
+from reporting import generation, gpu, nodes, retry
+from reporting.columns import TIMED, Row
 from reporting.fields import flag, megabytes, six
-from reporting.outcome import culprit, reason_of, status
+from reporting.outcome import culprit, reason_of, skipped, status
 from reporting.rounds import RecordedCell
 from reporting.timing import add_ratios, timings
 
@@ -25,7 +26,8 @@ def rows(
     baseline: str,
     weights: dict[str, str],
     seed: int = 0,
-    retry: str = "snakemake --cores all",
+    again: str = "results/retry",
+    labels: Mapping[str, str] | None = None,
     float32_rows: Mapping[str, str] | None = None,
     work: Mapping[str, Row] | None = None,
 ) -> list[Row]:
@@ -33,20 +35,19 @@ def rows(
 
     ``label`` may be ``auto``: the accelerator that the first successful cell reports, else the CPU.
     ``baseline`` is a row id; where that cell is missing or its results are wrong, no ratio to it is
-    given. ``seed`` varies the bootstrap. ``retry`` is the command line of the run, to which the files of
-    a failed cell are added. ``float32_rows`` names the float32 row for rows of reduced precision,
-    ``work`` each model's ``scale_of`` and ``forward_flops``.
+    given. ``seed`` varies the bootstrap. ``again`` is the program that measures a failed cell again,
+    ``labels`` what the rows are called, ``float32_rows`` names the float32 row for rows of reduced
+    precision, ``work`` each model's ``scale_of`` and ``forward_flops``.
     """
-    float32_rows = float32_rows or {}
+    float32_rows, labels = float32_rows or {}, labels or {}
     label = automatic_label(cells) if label == "auto" else label
-    labels = {cell.row: cell.rounds[0]["label"] for cell in cells}
     result = []
     for cell in cells:
-        row: Row = {"platform": label, "weights": weights[cell.model]} | identity(cell)
+        row: Row = {"platform": label, "weights": weights[cell.model]} | identity(cell, labels)
         row |= {"baseline": labels.get(baseline, baseline)}
         row |= {"float32_row": labels.get(float32_rows.get(cell.row, ""))}
         row |= (work or {}).get(cell.model, {}) | gpu.figures(cell) | nodes.figures(cell)
-        row |= verdict_figures(cell) | costs(cell) | machine(cell) | failure(cell, retry)
+        row |= verdict_figures(cell) | costs(cell) | machine(cell) | failure(cell, again)
         for task in TIMED:
             row |= timings(cell, task, seed)
         if row["decode_status"] == "ok":
@@ -61,56 +62,57 @@ def automatic_label(cells: list[RecordedCell]) -> str:
     """The machine's name in the report, from its own rounds."""
     records = [record for cell in cells for record in cell.rounds]
     for record in records:
-        if record["status"] == "ok" and record.get("accelerator", "cpu") != "cpu" and record.get("device"):
-            return str(record["device"])
-    return str(records[0]["machine"]["cpu"])
+        if record.status == "ok" and record.cell.accelerator != "cpu" and record.device:
+            return record.device
+    return records[0].machine.cpu
 
 
-def identity(cell: RecordedCell) -> Row:
+def identity(cell: RecordedCell, labels: Mapping[str, str]) -> Row:
     """Who this cell is and how it ended."""
     first, index = cell.rounds[0], culprit(cell)
-    reason = {"code": None, "detail": None} if index is None else reason_of(cell.rounds[index]["reason"])
+    reason = None if index is None else reason_of(cell.rounds[index].reason)
     return {
         "model": cell.model,
-        "framework": first["label"],
+        "framework": labels.get(cell.row, cell.row),
         "version": _first(cell, "version"),
         "backend": _first(cell, "backend"),
         "status": status(cell),
-        "loss": first.get("loss") if index is None else None,
+        "loss": first.loss if index is None else None,
         "measured_by": MEASURED_BY,
-        "date": first["started"][:10],
-        "commit": first.get("commit"),
-        "platform_id": first["platform"],
+        "date": first.started[:10],
+        "commit": first.commit,
+        "platform_id": first.cell.platform,
         "row": cell.row,
-        "framework_family": first["framework"],
-        "lane": first["lane"],
-        "verdict": cell.verdict["verdict"],
-        "verdict_reasons": "; ".join(cell.verdict["reasons"]) or None,
-        "reason_code": reason["code"],
-        "reason_detail": reason["detail"],
+        "framework_family": first.cell.framework,
+        "lane": first.cell.lane,
+        "verdict": cell.verdict.verdict,
+        "verdict_reasons": "; ".join(cell.verdict.reasons) or None,
+        "reason_code": reason and reason.code,
+        "reason_detail": reason and reason.detail,
         "rounds": len(cell.rounds),
     }
 
 
 def _first(cell: RecordedCell, key: str) -> Any:
     """The first round's value that is not null."""
-    return next((record[key] for record in cell.rounds if record.get(key) is not None), None)
+    return next((value for record in cell.rounds if (value := getattr(record, key)) is not None), None)
 
 
 def verdict_figures(cell: RecordedCell) -> Row:
     """The gate's figures, six significant digits."""
-    parts, noise = cell.verdict["parts"], cell.verdict["noise"]
-    inference, latency, training = (parts.get(task) or {} for task in TASKS)
-    floor = noise.get("inference") or {}
+    parts = cell.verdict.parts
+    floor = cell.verdict.noise.get("inference") or {}
     output = ("relative_l2", "max_error", "top1_agreement")
-    figures = {name: inference.get(name) for name in (*output, "loss_error", "loss_change", "mean_kl")}
-    figures |= {f"latency_{name}": latency.get(name) for name in output}
-    figures |= {name: training.get(name) for name in ("gradient_norm_error", "gradient_cosine")}
-    figures |= {"training_loss_error": training.get("loss_error")}
+    figures = {
+        name: getattr(parts.inference, name) for name in (*output, "loss_error", "loss_change", "mean_kl")
+    }
+    figures |= {f"latency_{name}": getattr(parts.latency, name) for name in output}
+    figures |= {name: getattr(parts.training, name) for name in ("gradient_norm_error", "gradient_cosine")}
+    figures |= {"training_loss_error": parts.training.loss_error}
     figures |= {f"noise_{name}": floor.get(name) for name in ("relative_l2", "max_error")}
     # A cosine of 1 - 1e-9 would round to 1; it keeps its digits.
     rounded = {name: value if name == "gradient_cosine" else six(value) for name, value in figures.items()}
-    return rounded | {"worst_tensor": training.get("worst_tensor")}
+    return rounded | {"worst_tensor": parts.training.worst_tensor}
 
 
 def costs(cell: RecordedCell) -> Row:
@@ -118,81 +120,73 @@ def costs(cell: RecordedCell) -> Row:
     if culprit(cell) is not None:
         return {}
     first, later = cell.rounds[0], cell.rounds[1:]
-    compiles = {task: (first["tasks"].get(task) or {}).get("compile_s") for task in TIMED[1:]}
+    compiles = {task: first.tasks[task].compile_s if task in first.tasks else None for task in TIMED[1:]}
     return {
-        "compile_s": six(first.get("compile_s")),
-        "compile_warm_s": six(_over(later, lambda record: record.get("compile_s"), plain.median)),
+        "compile_s": six(first.compile_s),
+        "compile_warm_s": six(_over(later, lambda record: record.compile_s, plain.median)),
         **{f"{task}_compile_s": six(seconds) for task, seconds in compiles.items()},
-        "cold_start_s": six(first.get("cold_start_s")),
-        "restart_s": six(_over(later, lambda record: record.get("cold_start_s"), plain.median)),
-        "import_s": six(_over(cell.rounds, lambda record: record.get("import_s"), plain.median)),
-        "load_s": six(_over(cell.rounds, lambda record: record.get("load_s"), plain.median)),
+        "cold_start_s": six(first.cold_start_s),
+        "restart_s": six(_over(later, lambda record: record.cold_start_s, plain.median)),
+        "import_s": six(_over(cell.rounds, lambda record: record.import_s, plain.median)),
+        "load_s": six(_over(cell.rounds, lambda record: record.load_s, plain.median)),
         "inference_peak_mb": _over(cell.rounds, lambda record: _peak_mb(record, "inference"), max),
         "training_peak_mb": _over(cell.rounds, lambda record: _peak_mb(record, "training"), max),
         "decode_peak_mb": _over(cell.rounds, lambda record: _peak_mb(record, "decode"), max),
-        "footprint_mb": megabytes(_over(cell.rounds, lambda record: record.get("footprint_bytes"), max)),
+        "footprint_mb": megabytes(_over(cell.rounds, lambda record: record.footprint_bytes, max)),
     }
 
 
-def _peak_mb(record: dict[str, Any], task: str) -> float | None:
+def _peak_mb(record: Round, task: str) -> float | None:
     """Peak above the process's size before it loaded the weights, in MB."""
-    memory = record.get("memory") or {}
-    peak, before = memory.get(f"{task}_peak_bytes"), memory.get("baseline_bytes")
+    memory = record.memory or Memory()
+    peak, before = getattr(memory, f"{task}_peak_bytes"), memory.baseline_bytes
     return None if peak is None or before is None else megabytes(max(0, peak - before))
 
 
 def machine(cell: RecordedCell) -> Row:
     """Where the cell ran, and what disturbed it."""
     first = cell.rounds[0]
-    facts, threads = first["machine"], first["threads"]
-    memory = facts.get("memory_bytes")
+    facts = first.machine
 
-    def disturbance(name: str) -> Callable[[dict[str, Any]], float | None]:
-        return lambda record: ((record.get("conditions") or {}).get("disturbance") or {}).get(name)
+    def disturbance(name: str) -> Callable[[Round], float | None]:
+        return lambda record: getattr(record.conditions.disturbance, name) if record.conditions else None
 
     return {
-        "threads": threads["given"],
-        "threads_reported": next(
-            (r["threads"]["reported"] for r in cell.rounds if r["threads"].get("reported") is not None), None
-        ),
+        "threads": first.cell.threads,
+        "threads_reported": _first(cell, "threads_reported"),
         "device": _first(cell, "device"),
-        "cpu": ", ".join(dict.fromkeys(record["machine"]["cpu"] for record in cell.rounds)),
-        "cores": facts.get("usable_physical_cores"),
-        "memory_gb": None if memory is None else round(memory / 1e9, 1),
-        "kernel": facts.get("kernel"),
-        "os": facts.get("os"),
-        "python": facts.get("python"),
-        "packages": json.dumps(first.get("packages") or {}, sort_keys=True),
+        "cpu": ", ".join(dict.fromkeys(record.machine.cpu for record in cell.rounds)),
+        "cores": facts.usable_physical_cores,
+        "memory_gb": None if facts.memory_bytes is None else round(facts.memory_bytes / 1e9, 1),
+        "kernel": facts.kernel,
+        "os": facts.os,
+        "python": facts.python,
+        "packages": json.dumps(first.packages, sort_keys=True),
         "steal_max": six(_over(cell.rounds, disturbance("steal"), max)),
         "load_max": six(_over(cell.rounds, disturbance("load_before"), max)),
-        "offline": flag(_over(cell.rounds, lambda record: record.get("offline"), all)),
-        "network_attempts": _over(cell.rounds, lambda record: record.get("network_attempts"), max),
+        "offline": flag(_over(cell.rounds, lambda record: record.offline, all)),
+        "network_attempts": _over(cell.rounds, lambda record: record.network_attempts, max),
     }
 
 
-def failure(cell: RecordedCell, command: str) -> Row:
+def failure(cell: RecordedCell, program: str) -> Row:
     """The log's tail and the command to try again, for a cell or a task that failed."""
     failed = [
-        index
-        for index, record in enumerate(cell.rounds)
-        if (record["status"] == "failed" and (record["reason"] or {}).get("code") != "skipped")
-        or any(task["status"] == "failed" for task in record["tasks"].values())
+        record
+        for record in cell.rounds
+        if (record.status == "failed" and not skipped(record))
+        or any(task.status == "failed" for task in record.tasks.values())
     ]
     if not failed:
         return {}
-    tail = cell.rounds[failed[0]].get("log_tail") or ""
-    path = shlex.quote(str(cell.paths[failed[0]]))
+    tail = failed[0].log_tail or ""
     return {
-        "retry": f"{command} --forcerun {path} -- results/report.md",
+        "retry": retry.command(program, failed[0]),
         "log_tail": "\n".join(tail.splitlines()[-LOG_LINES:]) or None,
     }
 
 
-def _over(
-    records: list[dict[str, Any]],
-    value: Callable[[dict[str, Any]], Any],
-    combine: Callable[[list[Any]], Any],
-) -> Any:
+def _over(records: list[Round], value: Callable[[Round], Any], combine: Callable[[list[Any]], Any]) -> Any:
     """``combine`` of the values that are not None; None if there is none."""
     found = [each for record in records if (each := value(record)) is not None]
     return combine(found) if found else None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from arena.contract.cell import TaskName
 from reporting import statistics
 from reporting.columns import Row
 from reporting.fields import flag, six
@@ -17,14 +18,14 @@ RANKED = "pass"
 JUDGED_WELL = ("pass", "close")
 
 
-def samples(cell: RecordedCell, task: str) -> list[np.ndarray] | None:
+def samples(cell: RecordedCell, task: TaskName) -> list[np.ndarray] | None:
     """The timed iterations of every round, in nanoseconds; None if the task is not ok throughout."""
     if task_status(cell, task)[0] != "ok":
         return None
-    return [np.asarray(record["tasks"][task]["samples_ns"]) for record in cell.rounds]
+    return [np.asarray(record.tasks[task].samples_ns) for record in cell.rounds]
 
 
-def timings(cell: RecordedCell, task: str, seed: int) -> Row:
+def timings(cell: RecordedCell, task: TaskName, seed: int) -> Row:
     """The figures of one task; only its status and reason where it has none."""
     state, reason = task_status(cell, task)
     row = {f"{task}_status": state, f"{task}_reason": reason}
@@ -43,7 +44,7 @@ def timings(cell: RecordedCell, task: str, seed: int) -> Row:
         "min_ms": summary.min,
         "iqr_ms": summary.iqr,
     }
-    steady = all(record["tasks"][task]["steady"] for record in cell.rounds)
+    steady = all(record.tasks[task].steady for record in cell.rounds)
     return (
         row
         | {f"{task}_{name}": round(value / 1e6, 6) for name, value in figures.items()}
@@ -58,7 +59,7 @@ def timings(cell: RecordedCell, task: str, seed: int) -> Row:
 def add_ratios(
     cells: list[RecordedCell],
     rows: list[Row],
-    task: str,
+    task: TaskName,
     baseline: str,
     float32_rows: Mapping[str, str],
     seed: int,

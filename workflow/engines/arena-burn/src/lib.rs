@@ -77,7 +77,7 @@ impl<B: Backend> Engine for Burn<B> {
     }
 
     fn load(&mut self) -> Result<()> {
-        self.weights = to_device(File::open(&self.job.weights)?.arrays()?, &self.device);
+        self.weights = to_device(File::open(&self.job.files.weights)?.arrays()?, &self.device);
         self.device.sync()?;
         Ok(())
     }
@@ -108,7 +108,7 @@ impl<B: Backend> Engine for Burn<B> {
         let output = match (task, &self.training, &self.inference) {
             (Task::Training, Some(training), _) => training.step(inputs)?,
             (Task::Decode, _, Some(Model::Llama(model))) => {
-                generate(model, inputs, self.job.decode_tokens, &self.device)?
+                generate(model, inputs, self.job.cell.decode_tokens, &self.device)?
             }
             (Task::Decode, ..) => {
                 return Err(Failure::unsupported("unsupported-model", "only a language model decodes"));

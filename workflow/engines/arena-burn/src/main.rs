@@ -10,10 +10,10 @@ struct Flex;
 
 impl Backend for Flex {
     fn open(job: &Job) -> Result<(Device, Description)> {
-        rayon::ThreadPoolBuilder::new().num_threads(job.threads).build_global()?;
+        rayon::ThreadPoolBuilder::new().num_threads(job.cell.threads).build_global()?;
         let description = Description {
             backend: "CPU, Flex".into(),
-            device: job.accelerator.clone(),
+            device: job.cell.accelerator.clone(),
             threads: Some(rayon::current_num_threads()),
         };
         Ok((Device::flex(), description))

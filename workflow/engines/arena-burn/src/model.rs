@@ -67,7 +67,7 @@ impl Model {
         }
         let rotary = match (self, ids.get("input_ids")) {
             (Self::Llama(model), Some(ids)) => {
-                let new = if task == Task::Decode { job.decode_tokens } else { 0 };
+                let new = if task == Task::Decode { job.cell.decode_tokens } else { 0 };
                 Some(model.rotary(ids.dims()[1] + new, device))
             }
             _ => None,
@@ -128,15 +128,15 @@ impl Target {
     /// The target of the job's loss, on the device.
     pub fn new(job: &Job, device: &Device) -> Result<Self> {
         match job.target()? {
-            Input::Integer { data, .. } if job.loss == "cross_entropy" => {
+            Input::Integer { data, .. } if job.cell.loss == "cross_entropy" => {
                 Ok(Self::Labels(Tensor::from_data(data.as_slice(), device)))
             }
-            Input::Float(array) if job.loss == "mse" => {
+            Input::Float(array) if job.cell.loss == "mse" => {
                 let width = array.shape.last().copied().unwrap_or(1);
                 let shape = [array.data.len() / width, width];
                 Ok(Self::Values(Tensor::from_data(TensorData::new(array.data, shape), device)))
             }
-            _ => Err(Failure::Error(format!("the target does not suit the loss {}", job.loss))),
+            _ => Err(Failure::Error(format!("the target does not suit the loss {}", job.cell.loss))),
         }
     }
 

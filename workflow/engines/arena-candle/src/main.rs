@@ -55,7 +55,7 @@ impl Engine for Candle {
     type Output = Output;
 
     fn new(job: &Job) -> Result<Self> {
-        let device = match job.accelerator.as_str() {
+        let device = match job.cell.accelerator.as_str() {
             "cpu" => Ok(Device::Cpu),
             "cuda" => Device::new_cuda(0),
             "metal" => Device::new_metal(0),
@@ -80,13 +80,13 @@ impl Engine for Candle {
         };
         Description {
             backend: backend.into(),
-            device: self.job.accelerator.clone(),
+            device: self.job.cell.accelerator.clone(),
             threads: Some(candle_core::utils::get_num_threads()),
         }
     }
 
     fn load(&mut self) -> Result<()> {
-        self.weights = candle_core::safetensors::load(&self.job.weights, &self.device)?;
+        self.weights = candle_core::safetensors::load(&self.job.files.weights, &self.device)?;
         Ok(())
     }
 
@@ -121,9 +121,9 @@ impl Engine for Candle {
     fn run(&mut self, task: Task) -> Result<Output> {
         let inputs = self.inputs.as_ref().ok_or_else(|| unprepared(task))?;
         let output = match (task, &self.training, &self.inference) {
-            (Task::Training, Some(training), _) => training.step(inputs, &self.job.loss)?,
+            (Task::Training, Some(training), _) => training.step(inputs, &self.job.cell.loss)?,
             (Task::Decode, _, Some(Model::Llama(model))) => {
-                generate(model, inputs, self.job.decode_tokens, &self.device)?
+                generate(model, inputs, self.job.cell.decode_tokens, &self.device)?
             }
             (Task::Decode, ..) => {
                 return Err(Failure::unsupported("unsupported-model", "only a language model decodes"));

@@ -33,7 +33,7 @@ impl Decoder {
         let ids =
             inputs.get("input_ids").ok_or_else(|| Failure::Error("the workload has no prompt".into()))?;
         let (length, ids) = text(ids)?;
-        let (count, groups) = (job.decode_tokens, config.heads().groups);
+        let (count, groups) = (job.cell.decode_tokens, config.heads().groups);
         let capacity = length + count - 1;
 
         let mut cx = Builder::new(weights);

@@ -60,13 +60,13 @@ impl Engine for Luminal {
     fn describe(&self) -> Description {
         Description {
             backend: "CPU, matrixmultiply".into(),
-            device: self.job.accelerator.clone(),
+            device: self.job.cell.accelerator.clone(),
             threads: Some(1), // Luminal starts none, and asks matrixmultiply for none
         }
     }
 
     fn load(&mut self) -> Result<()> {
-        self.weights = Weights::open(&self.job.weights)?;
+        self.weights = Weights::open(&self.job.files.weights)?;
         self.model.split(&mut self.weights)
     }
 

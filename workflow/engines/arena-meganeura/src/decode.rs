@@ -27,7 +27,7 @@ impl Generator {
         let inputs = job.inputs(Task::Decode)?;
         let ids =
             inputs.get("input_ids").ok_or_else(|| Failure::Error("the workload has no prompt".into()))?;
-        let (given, count) = (ids.integers()?.len(), job.decode_tokens);
+        let (given, count) = (ids.integers()?.len(), job.cell.decode_tokens);
 
         let mut network = Network::new(weights, Form::Inference);
         let outputs = llama::prefill(&mut network, &config, given)?;

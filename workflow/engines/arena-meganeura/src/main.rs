@@ -64,7 +64,7 @@ impl Engine for Meganeura {
     }
 
     fn load(&mut self) -> Result<()> {
-        self.weights = File::open(&self.job.weights)?.arrays()?;
+        self.weights = File::open(&self.job.files.weights)?.arrays()?;
         Ok(())
     }
 

@@ -29,7 +29,7 @@ impl Prepared {
         let (output, shape) = forward(&mut network, job, &inputs)?;
         let mut uploads = inputs;
         let output = if form == Form::Training {
-            let (loss, target) = loss(&mut network, output, &job.loss, &job.target()?)?;
+            let (loss, target) = loss(&mut network, output, &job.cell.loss, &job.target()?)?;
             uploads.insert("target".into(), target);
             loss
         } else {

@@ -17,7 +17,7 @@ pub enum Definition {
 impl Definition {
     /// The job's architecture; `unsupported-model` for one that is not among these.
     pub fn of(job: &Job) -> Result<Self> {
-        Ok(match job.definition.as_str() {
+        Ok(match job.cell.definition.as_str() {
             "llama" => Self::Llama(job.architecture()?),
             "action_expert" => Self::ActionExpert(job.architecture()?),
             "unet" => Self::UNet(job.architecture()?),

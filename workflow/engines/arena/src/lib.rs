@@ -5,16 +5,18 @@
 //! `--job JOB.json`, and reads the same files from both.
 
 pub mod architecture;
-pub mod job;
+pub mod contract;
+mod job;
 pub mod loss;
 pub mod memory;
 pub mod network;
+mod nvml;
 pub mod protocol;
 mod run;
 pub mod tensors;
 pub mod vulkan;
 
-pub use job::{Job, Task};
+pub use contract::{Job, Task};
 pub use run::main;
 
 /// Why something did not work; the codes are those of docs/design.md, "Reason codes".
@@ -93,6 +95,17 @@ pub trait Engine: Sized {
 
     /// For `decode`: nanoseconds from the start of the iteration until its first new token was known.
     fn first_token_ns(_output: &Self::Output) -> Option<u64> {
+        None
+    }
+
+    /// Nanoseconds of the latest iteration by the device's own clock; none where there is none.
+    fn device_ns(&self) -> Option<u64> {
+        None
+    }
+
+    /// The most device memory that this engine has held at once in this process, by its own count; none where
+    /// it does not count, and on a CPU.
+    fn device_peak_bytes(&self) -> Option<u64> {
         None
     }
 }

@@ -3,43 +3,20 @@
 //! The rules are those of `workflow/scripts/arena/measuring/protocol.py`, word for word; a test drives both with
 //! the same scripted clock.
 
-use serde::Deserialize;
+use crate::contract::Protocol;
 
 /// Bounds the record of an iteration that takes microseconds.
 pub const MAX_SAMPLES: usize = 100_000;
 
-/// The protocol's numbers; config/README.md explains each. Times in seconds.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Limits {
-    pub warmup: Warmup,
-    pub sampling: Sampling,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Warmup {
-    pub min_iterations: usize,
-    pub min_seconds: f64,
-    pub max_seconds: f64,
-    pub window: usize,
-    pub tolerance: f64,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Sampling {
-    pub min_iterations: usize,
-    pub min_seconds: f64,
-    pub max_seconds: f64,
-}
-
 /// Durations of one task in one process, in nanoseconds, in the order in which they ran.
 #[derive(Debug)]
-pub struct Measurement<T> {
+pub struct Timing<T, O> {
     pub warmup_ns: Vec<u64>,
     pub samples_ns: Vec<u64>,
     /// The warm-up ended because its last iterations agreed, not because time ran out.
     pub steady: bool,
     /// What `observe` said of each timed iteration.
-    pub observed: Vec<Option<u64>>,
+    pub observed: Vec<O>,
     /// What the last timed iteration returned.
     pub result: T,
 }
@@ -60,12 +37,12 @@ pub fn agree(durations: &[u64], window: usize, tolerance: f64) -> bool {
 /// agree or `warmup.max_seconds` are gone. Then samples: at least `min_iterations` and `min_seconds`, but no
 /// new iteration after `max_seconds`. `clock` gives nanoseconds; `observe` reads something off each timed
 /// result. The first error ends the measurement.
-pub fn measure<T, E>(
+pub fn measure<T, E, O>(
     mut run: impl FnMut() -> Result<T, E>,
-    limits: &Limits,
+    limits: &Protocol,
     clock: impl Fn() -> u64,
-    observe: impl Fn(&T) -> Option<u64>,
-) -> Result<Measurement<T>, E> {
+    observe: impl Fn(&T) -> O,
+) -> Result<Timing<T, O>, E> {
     let (mut warmup_ns, mut samples_ns, mut observed) = (Vec::new(), Vec::new(), Vec::new());
     let mut steady;
     let mut once = |durations: &mut Vec<u64>| -> Result<(u64, T), E> {
@@ -99,7 +76,7 @@ pub fn measure<T, E>(
         let count = samples_ns.len();
         let enough = count >= limits.sampling.min_iterations && elapsed >= limits.sampling.min_seconds;
         if enough || elapsed >= limits.sampling.max_seconds || count >= MAX_SAMPLES {
-            return Ok(Measurement { warmup_ns, samples_ns, steady, observed, result });
+            return Ok(Timing { warmup_ns, samples_ns, steady, observed, result });
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Measure one cell once, in this process: the counterpart of `workflow/scripts/measure.py`.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -7,8 +8,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 use std::{env, fs};
 
-use serde_json::{Map, Value, json};
-
+use crate::contract::{Energy, Measured, Measurement, Memory, Reason, Status};
+use crate::nvml::Card;
 use crate::tensors::{Array, Input, save};
 use crate::{Engine, Failure, Fetched, Job, Result, Task, loss, memory, network, protocol};
 
@@ -16,7 +17,10 @@ use crate::{Engine, Failure, Fetched, Job, Result, Task, loss, memory, network, 
 pub fn main<E: Engine>() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [flag, path] = arguments.as_slice() else {
-        eprintln!("usage: {} --job JOB.json (benchmark.py --keep-job writes such a file)", program());
+        eprintln!(
+            "usage: {} --job JOB.json (benchmark.py --keep-job writes such a file, job.schema.json describes it)",
+            program()
+        );
         return ExitCode::from(2);
     };
     if flag != "--job" {
@@ -30,7 +34,7 @@ pub fn main<E: Engine>() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    Cell::new(job).run::<E>();
+    Process::new(job).run::<E>();
     ExitCode::SUCCESS
 }
 
@@ -38,20 +42,16 @@ fn program() -> String {
     env::args().next().unwrap_or_else(|| "engine".into())
 }
 
-/// One cell's measurement; `record` is what the supervisor reads.
-struct Cell {
+/// One round of one cell; `record` is what the supervisor reads.
+struct Process {
     job: Job,
-    record: Map<String, Value>,
+    record: Measured,
     outputs: BTreeMap<String, Input>,
 }
 
-impl Cell {
+impl Process {
     fn new(job: Job) -> Self {
-        let record = json!({
-            "status": "ok", "reason": null, "stage": "import", "tasks": {}, "import_s": null, "memory": {},
-        });
-        let Value::Object(record) = record else { unreachable!("an object was written") };
-        Self { job, record, outputs: BTreeMap::new() }
+        Self { job, record: Measured::begun(), outputs: BTreeMap::new() }
     }
 
     /// Measure every task that the job asks for; failures are recorded, never raised.
@@ -59,25 +59,29 @@ impl Cell {
         let mut engine = match caught(|| self.start::<E>()) {
             Ok(engine) => engine,
             Err(failure) => {
-                self.record.extend(outcome(&failure));
+                (self.record.status, self.record.reason) = outcome(&failure);
                 self.save();
                 return;
             }
         };
-        for task in self.job.tasks.clone() {
+        for task in self.job.cell.protocol.tasks.clone() {
             self.stage(task.name());
             let measured = caught(|| self.measure(&mut engine, task));
             let failed = measured.is_err();
-            let entry = measured.unwrap_or_else(|failure| outcome(&failure));
+            let entry = measured.unwrap_or_else(|failure| {
+                let (status, reason) = outcome(&failure);
+                Measurement { status, reason, ..Measurement::default() }
+            });
             if failed && task == Task::Inference {
-                self.record.extend(entry.clone()); // nothing else means anything without it
+                // Nothing else means anything without it.
+                (self.record.status, self.record.reason) = (entry.status, entry.reason.clone());
             }
-            self.record["tasks"][task.name()] = Value::Object(entry);
+            self.record.tasks.insert(task, entry);
             if failed && task == Task::Inference {
                 break;
             }
         }
-        self.record.insert("threads_reported".into(), json!(engine.describe().threads));
+        self.record.threads_reported = engine.describe().threads;
         self.stage("done");
     }
 
@@ -86,19 +90,19 @@ impl Cell {
         self.stage("load");
         let mut engine = E::new(&self.job)?;
         let about = engine.describe();
-        self.record.insert("backend".into(), json!(about.backend));
-        self.record.insert("device".into(), json!(about.device));
+        self.record.backend = Some(about.backend);
+        self.record.device = Some(about.device);
         memory::reset_peak();
-        self.record["memory"]["baseline_bytes"] = json!(memory::resident_bytes());
+        self.record.memory.baseline_bytes = Some(memory::resident_bytes());
         let begin = Instant::now();
         engine.load()?;
-        self.record.insert("load_s".into(), json!(begin.elapsed().as_secs_f64()));
+        self.record.load_s = Some(begin.elapsed().as_secs_f64());
         Ok(engine)
     }
 
     /// Compile and time one task, then fetch and store what it computed.
-    fn measure<E: Engine>(&mut self, engine: &mut E, task: Task) -> Result<Map<String, Value>> {
-        if own_peak(task) {
+    fn measure<E: Engine>(&mut self, engine: &mut E, task: Task) -> Result<Measurement> {
+        if Memory::own_peak(task) {
             memory::reset_peak();
         }
         let begin = Instant::now();
@@ -106,43 +110,70 @@ impl Cell {
         drop(engine.run(task)?);
         let compile_s = begin.elapsed().as_secs_f64();
         if task == Task::Inference {
-            self.record.insert("first_output_monotonic_s".into(), json!(monotonic_seconds()));
+            self.record.first_output_monotonic_s = Some(monotonic_seconds());
         }
         println!("{}: first result after {compile_s:.2} s", task.name());
 
-        let clock = || begin.elapsed().as_nanos() as u64;
-        let timing = protocol::measure(|| engine.run(task), &self.job.protocol, clock, E::first_token_ns)?;
-        let key = format!("{}_peak_bytes", if own_peak(task) { task.name() } else { "inference" });
-        let before = self.record["memory"].get(&key).and_then(Value::as_u64).unwrap_or(0);
-        self.record["memory"][&key] = json!(memory::peak_bytes().max(before));
+        let shared = RefCell::new(engine);
+        let timing = protocol::measure(
+            || shared.borrow_mut().run(task),
+            &self.job.cell.protocol,
+            || begin.elapsed().as_nanos() as u64,
+            |output| (E::first_token_ns(output), shared.borrow().device_ns()),
+        )?;
+        let engine = shared.into_inner();
+        self.record.memory.note(task, memory::peak_bytes(), engine.device_peak_bytes());
         println!("{}: {} samples", task.name(), timing.samples_ns.len());
 
-        let mut entry = Map::from_iter([
-            ("status".into(), json!("ok")),
-            ("reason".into(), Value::Null),
-            ("compile_s".into(), json!(compile_s)),
-            ("warmup_ns".into(), json!(timing.warmup_ns)),
-            ("steady".into(), json!(timing.steady)),
-            ("samples_ns".into(), json!(timing.samples_ns)),
-        ]);
+        let (first_token_ns, device_ns): (Vec<_>, Vec<_>) = timing.observed.into_iter().unzip();
+        let mut entry = Measurement {
+            compile_s: Some(compile_s),
+            warmup_ns: Some(timing.warmup_ns),
+            steady: Some(timing.steady),
+            samples_ns: Some(timing.samples_ns),
+            device_ns: device_ns.into_iter().collect(),
+            ..Measurement::default()
+        };
         if task == Task::Decode {
             let prompt = self.job.inputs(task)?.remove("input_ids");
-            let prompt = prompt.map_or(0, |ids| ids.shape().iter().product::<usize>());
-            entry.insert("first_token_ns".into(), json!(timing.observed));
-            entry.insert("prompt_tokens".into(), json!(prompt));
-            entry.insert("new_tokens".into(), json!(self.job.decode_tokens));
+            entry.first_token_ns = first_token_ns.into_iter().collect();
+            entry.prompt_tokens = Some(prompt.map_or(0, |ids| ids.shape().iter().product()));
+            entry.new_tokens = Some(self.job.cell.decode_tokens);
         }
         let fetched = engine.fetch(task, timing.result)?;
         self.keep(task, fetched)?;
+        if task == Task::Inference {
+            entry.energy = self.energy(engine)?;
+        }
         Ok(entry)
+    }
+
+    /// Energy of further, untimed iterations, where the protocol asks and the GPU counts it.
+    fn energy<E: Engine>(&self, engine: &mut E) -> Result<Option<Energy>> {
+        let Some(seconds) = self.job.cell.protocol.energy_seconds else { return Ok(None) };
+        let card = if self.job.cell.accelerator == "cuda" { Card::open() } else { None };
+        let Some((card, first)) = card.and_then(|card| card.energy_mj().map(|first| (card, first))) else {
+            return Ok(None);
+        };
+        let (begin, mut iterations) = (Instant::now(), 0);
+        while iterations == 0 || begin.elapsed().as_secs_f64() < seconds {
+            drop(engine.run(Task::Inference)?);
+            iterations += 1;
+        }
+        let elapsed = begin.elapsed().as_secs_f64();
+        Ok(card.energy_mj().map(|last| Energy {
+            joules: (last - first) as f64 / 1000.0,
+            seconds: elapsed,
+            iterations,
+        }))
     }
 
     /// Write the outputs; put the loss on the record, from the engine's own outputs.
     fn keep(&mut self, task: Task, fetched: Fetched) -> Result<()> {
         match fetched {
             Fetched::Gradients { loss, gradients } => {
-                self.record.insert("training_loss".into(), finite(loss));
-                if let Some(path) = &self.job.gradients {
+                self.record.training_loss = finite(loss);
+                if let Some(path) = &self.job.files.gradients {
                     let named = gradients.into_iter().map(|(name, array)| (name, Input::Float(array)));
                     save(path, &named.collect())?;
                 }
@@ -154,50 +185,44 @@ impl Cell {
             }
             Fetched::Output(array) => {
                 if task == Task::Inference {
-                    self.record.insert("loss".into(), self.loss(&array));
+                    self.record.loss = self.loss(&array);
                 }
                 self.outputs.insert(format!("{}.output", task.name()), Input::Float(array));
             }
         }
-        save(&self.job.outputs, &self.outputs)
+        save(&self.job.files.outputs, &self.outputs)
     }
 
-    fn loss(&self, output: &Array) -> Value {
-        let computed = self.job.target().and_then(|target| loss::loss(&self.job.loss, output, &target));
+    fn loss(&self, output: &Array) -> Option<f64> {
+        let computed = self.job.target().and_then(|target| loss::loss(&self.job.cell.loss, output, &target));
         computed.map_or_else(
             |failure| {
                 println!("loss not computed: {}", text(&failure)); // a wrong shape: the gate says so in full
-                Value::Null
+                None
             },
             finite,
         )
     }
 
     /// Put on the record what is being done, so that a crash can be told apart.
-    fn stage(&mut self, name: &str) {
-        let compile_s = self.record["tasks"]["inference"]["compile_s"].clone();
-        self.record.insert("compile_s".into(), compile_s);
-        let attempts = self.job.offline.then(network::unroutable_packets).flatten();
-        self.record.insert("network_attempts".into(), json!(attempts));
-        self.record.insert("stage".into(), json!(name));
+    fn stage(&mut self, name: &'static str) {
+        self.record.compile_s = self.record.tasks.get(&Task::Inference).and_then(|task| task.compile_s);
+        self.record.network_attempts = self.job.offline.then(network::unroutable_packets).flatten();
+        self.record.stage = name;
         self.save();
     }
 
     fn save(&self) {
-        let part = self.job.result.with_extension("part");
+        let result = &self.job.files.result;
+        let part = result.with_extension("part");
         let written = serde_json::to_vec(&self.record)
             .map_err(std::io::Error::from)
             .and_then(|bytes| fs::write(&part, bytes))
-            .and_then(|()| fs::rename(&part, &self.job.result));
+            .and_then(|()| fs::rename(&part, result));
         if let Err(error) = written {
-            eprintln!("{}: {error}", self.job.result.display());
+            eprintln!("{}: {error}", result.display());
         }
     }
-}
-
-/// Tasks whose peak of memory counts from their own start.
-fn own_peak(task: Task) -> bool {
-    matches!(task, Task::Training | Task::Decode)
 }
 
 /// The clock that the supervisor read when it started this process.
@@ -218,8 +243,8 @@ fn caught<T>(action: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 /// JSON has no NaN; the gate judges the outputs.
-fn finite(value: f64) -> Value {
-    if value.is_finite() { json!(value) } else { Value::Null }
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
 }
 
 fn text(failure: &Failure) -> String {
@@ -230,18 +255,15 @@ fn text(failure: &Failure) -> String {
     }
 }
 
-/// Status and reason code of a failure.
-fn outcome(failure: &Failure) -> Map<String, Value> {
+/// Status and reason of a failure.
+fn outcome(failure: &Failure) -> (Status, Option<Reason>) {
     let (status, code) = match failure {
-        Failure::Unsupported { code, .. } => ("unsupported", *code),
-        Failure::MissingTensor(_) => ("failed", "missing-tensor"),
-        Failure::Error(_) => ("failed", "error"),
+        Failure::Unsupported { code, .. } => (Status::Unsupported, *code),
+        Failure::MissingTensor(_) => (Status::Failed, "missing-tensor"),
+        Failure::Error(_) => (Status::Failed, "error"),
     };
     let detail: String = text(failure).split_whitespace().collect::<Vec<_>>().join(" ");
-    println!("{status}: {code}: {detail}");
-    let detail: String = detail.chars().take(500).collect();
-    Map::from_iter([
-        ("status".into(), json!(status)),
-        ("reason".into(), json!({"code": code, "detail": detail})),
-    ])
+    println!("{status:?}: {code}: {detail}");
+    let detail = detail.chars().take(500).collect();
+    (status, Some(Reason { code: code.into(), detail }))
 }

@@ -17,11 +17,11 @@ impl Kind {
     ///
     /// Must come before anything that starts a thread or opens Vulkan.
     pub fn wanted(job: &Job) -> Self {
-        let kind = Self::of(&job.accelerator);
+        let kind = Self::of(&job.cell.accelerator);
         if kind == Self::Software {
             // SAFETY: this process has one thread yet.
             unsafe {
-                env::set_var("LP_NUM_THREADS", job.threads.to_string());
+                env::set_var("LP_NUM_THREADS", job.cell.threads.to_string());
                 env::set_var("VK_LOADER_DRIVERS_SELECT", "*lvp*"); // where the loader knows it: no GPU instead
             }
         }
@@ -35,7 +35,7 @@ impl Kind {
 
     /// Threads that compute: those of lavapipe, none of a GPU.
     pub fn threads(self, job: &Job) -> Option<usize> {
-        (self == Self::Software).then_some(job.threads)
+        (self == Self::Software).then_some(job.cell.threads)
     }
 
     /// The failure where Vulkan offers no device at all; `why` in the words of the framework.

@@ -26,27 +26,29 @@ class Adapter(base.Adapter):
     def describe(self) -> dict[str, Any]:
         return {
             "version": ctranslate2.__version__,
-            "backend": f"CPU, {matrix_library(self.job.lane)}",
+            "backend": f"CPU, {matrix_library(self.job.cell.lane)}",
             "device": "cpu",
             "threads": None,  # the engine does not tell
         }
 
     def load(self) -> None:
-        self.engine = ENGINES[self.job.definition](
-            str(self.job.export.parent),
+        self.engine = ENGINES[self.job.cell.definition](
+            str(self.job.files.export.parent),
             device="cpu",
-            compute_type=LANES[self.job.lane],
+            compute_type=LANES[self.job.cell.lane],
             inter_threads=1,
-            intra_threads=self.job.threads,
+            intra_threads=self.job.cell.threads,
         )
-        if self.engine.compute_type != LANES[self.job.lane]:  # where the processor lacks it, it takes another
+        if (
+            self.engine.compute_type != LANES[self.job.cell.lane]
+        ):  # where the processor lacks it, it takes another
             raise base.UnsupportedError(
                 "unsupported-lane", f"CTranslate2 computes in {self.engine.compute_type} on this processor"
             )
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
         inputs = self.job.task_inputs(task)
-        if self.job.definition == "whisper":
+        if self.job.cell.definition == "whisper":
             return self._transcription(inputs["input_features"], inputs["decoder_input_ids"])
         run = self._generation if task == "decode" else self._logits
         return run(inputs["input_ids"])
@@ -78,7 +80,7 @@ class Adapter(base.Adapter):
         return infer
 
     def _generation(self, input_ids: np.ndarray) -> Callable[[], base.Generation]:
-        engine, count = self.engine, self.job.decode_tokens
+        engine, count = self.engine, self.job.cell.decode_tokens
         prompt = [[str(token) for token in sequence] for sequence in input_ids]  # as the export names them
         # The whole prompt in one pass; no token ends the text.
         greedy = {"beam_size": 1, "include_prompt_in_result": False, "end_token": []}
@@ -100,7 +102,7 @@ class Adapter(base.Adapter):
     def fetch(self, task: base.Task, result: Any) -> dict[str, np.ndarray]:
         if task == "decode":
             return {"tokens": np.array(result.tokens, np.int64)}
-        if self.job.definition == "whisper":
+        if self.job.cell.definition == "whisper":
             return {"output": np.stack([[np.array(logits) for logits in steps] for steps in result])}
         return {"output": np.array(result)}
 

@@ -39,17 +39,17 @@ class Adapter(base.Adapter):
 
     def __init__(self, job: base.Job):
         super().__init__(job)
-        self.dtype, precision = LANES[job.lane]
+        self.dtype, precision = LANES[job.cell.lane]
         jax.config.update("jax_default_matmul_precision", precision)
         # XLA reads both when its client starts, which is on the first question about devices.
-        os.environ["PJRT_NPROC"] = str(job.threads)  # size of the CPU client's thread pool
+        os.environ["PJRT_NPROC"] = str(job.cell.threads)  # size of the CPU client's thread pool
         os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # else it takes 75 % of a GPU's memory
-        jax.config.update("jax_compilation_cache_dir", str(job.cache / "jax"))
+        jax.config.update("jax_compilation_cache_dir", str(job.files.cache / "jax"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # keep whatever was compiled
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-        self.device = _device(job.accelerator)
+        self.device = _device(job.cell.accelerator)
         self.config = job.architecture()
-        self.model = importlib.import_module(f"frameworks.jax.models.{job.definition}")
+        self.model = importlib.import_module(f"frameworks.jax.models.{job.cell.definition}")
         self.infer = jax.jit(self._forward)
         self.train = jax.jit(jax.value_and_grad(self._loss))
         self.params: dict[str, jax.Array] | None = None
@@ -63,7 +63,7 @@ class Adapter(base.Adapter):
         }
 
     def load(self) -> None:
-        weights = tensors.load(self.job.export)
+        weights = tensors.load(self.job.files.export)
         self.weights = {name: array.astype(self.dtype, copy=False) for name, array in weights.items()}
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
@@ -85,8 +85,8 @@ class Adapter(base.Adapter):
 
     def _decoding(self, prompt: jax.Array) -> Callable[[], base.Generation]:
         if not hasattr(self.model, "step"):
-            raise base.UnsupportedError("no-kv-cache", f"{self.job.definition} has no cached step here")
-        count, start = self.job.decode_tokens, prompt.shape[1]
+            raise base.UnsupportedError("no-kv-cache", f"{self.job.cell.definition} has no cached step here")
+        count, start = self.job.cell.decode_tokens, prompt.shape[1]
         prefill, step = jax.jit(self._prefill), jax.jit(self._step, donate_argnames="cache")
         jax.block_until_ready((self.params, prompt))
 
@@ -104,7 +104,7 @@ class Adapter(base.Adapter):
         return generate
 
     def _prefill(self, params: dict[str, jax.Array], prompt: jax.Array) -> tuple[jax.Array, Any]:
-        length = prompt.shape[1] + self.job.decode_tokens
+        length = prompt.shape[1] + self.job.cell.decode_tokens
         logits, cache = self.model.prefill(params, self.config, prompt, length)
         return jnp.argmax(logits, axis=-1, keepdims=True), cache
 
@@ -131,7 +131,7 @@ class Adapter(base.Adapter):
     def _forward(self, params: dict[str, jax.Array], inputs: dict[str, jax.Array]) -> jax.Array:
         checked = _Checked(params)
         output = self.model.forward(checked, self.config, **inputs)
-        where = f"{self.job.export} for definition {self.job.definition}"
+        where = f"{self.job.files.export} for definition {self.job.cell.definition}"
         tensors.check_names(set(params), checked.used, where)
         return output
 
@@ -142,7 +142,7 @@ class Adapter(base.Adapter):
         inputs: dict[str, jax.Array],
         target: jax.Array,
     ) -> jax.Array:
-        return LOSSES[self.job.loss](self._forward(trained | constants, inputs), target)
+        return LOSSES[self.job.cell.loss](self._forward(trained | constants, inputs), target)
 
     def _put(self, array: np.ndarray, floating: Any) -> jax.Array:
         """``array`` on the device: ids and labels as int32, JAX's integers, all else as ``floating``."""

@@ -42,19 +42,21 @@ class Adapter(base.Adapter):
     def __init__(self, job: base.Job):
         super().__init__(job)
         llama_cpp.llama_backend_init()
-        device = _device(job.accelerator)
+        device = _device(job.cell.accelerator)
         self.device = _text(LIBRARY.ggml_backend_dev_description, device) if device else "cpu"
         # A list without a device keeps a build for GPUs from using one in a CPU's row.
         self.devices = (ctypes.c_void_p * 2)(device, None)
         self.context: int | None = None
         self.features = _system_features()
-        self.tiled = job.accelerator == "cpu" and job.lane in QUANTIZED and "AMX_INT8" in self.features
+        self.tiled = (
+            job.cell.accelerator == "cpu" and job.cell.lane in QUANTIZED and "AMX_INT8" in self.features
+        )
         begin = time.monotonic()
-        self.no_tiles = amx.trial(job.threads) if self.tiled else None
+        self.no_tiles = amx.trial(job.cell.threads) if self.tiled else None
         self.own_s = time.monotonic() - begin
 
     def describe(self) -> dict[str, Any]:
-        accelerator = self.job.accelerator
+        accelerator = self.job.cell.accelerator
         return {
             "version": llama_cpp.__version__,
             "backend": self._kernels() if accelerator == "cpu" else BACKENDS[accelerator].decode(),
@@ -75,15 +77,15 @@ class Adapter(base.Adapter):
             parameters.use_extra_bufts = False  # weights stay as in the file, for the kernels without tiles
         parameters.devices = ctypes.addressof(self.devices)
         parameters.n_gpu_layers = -1 if self.devices[0] else 0
-        self.model = llama_cpp.llama_model_load_from_file(str(self.job.export).encode(), parameters)
+        self.model = llama_cpp.llama_model_load_from_file(str(self.job.files.export).encode(), parameters)
         if not self.model:
-            raise RuntimeError(f"llama.cpp cannot load {self.job.export}; the log above says why")
+            raise RuntimeError(f"llama.cpp cannot load {self.job.files.export}; the log above says why")
         self.classes = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self.model))
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
         (tokens,) = self.job.task_inputs(task)["input_ids"].astype(np.int32)
         decode = task == "decode"
-        self.context = self._new_context(len(tokens) + (self.job.decode_tokens if decode else 0))
+        self.context = self._new_context(len(tokens) + (self.job.cell.decode_tokens if decode else 0))
         return self._generation(tokens) if decode else self._forward(tokens)
 
     def fetch(self, task: base.Task, result: Any) -> dict[str, np.ndarray]:
@@ -96,9 +98,9 @@ class Adapter(base.Adapter):
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = tokens
         parameters.n_batch = max(parameters.n_batch, tokens)
-        parameters.n_threads = parameters.n_threads_batch = self.job.threads
-        cache, flash_attention = LANES[self.job.lane]
-        own = self.job.options.get("cache")
+        parameters.n_threads = parameters.n_threads_batch = self.job.cell.threads
+        cache, flash_attention = LANES[self.job.cell.lane]
+        own = self.job.cell.options.get("cache")
         parameters.type_k = parameters.type_v = getattr(llama_cpp, f"GGML_TYPE_{own}") if own else cache
         parameters.flash_attn_type = flash_attention
         context = llama_cpp.llama_init_from_model(self.model, parameters)
@@ -140,7 +142,7 @@ class Adapter(base.Adapter):
             llama_cpp.llama_memory_clear(memory, False)
             tokens = [next_token(fed)]
             first_token_ns = time.perf_counter_ns() - start
-            while len(tokens) < self.job.decode_tokens:
+            while len(tokens) < self.job.cell.decode_tokens:
                 latest[0] = tokens[-1]
                 tokens.append(next_token(latest))
             return base.Generation(tokens, first_token_ns)

@@ -33,26 +33,26 @@ class Adapter(base.Adapter):
 
     def __init__(self, job: base.Job):
         super().__init__(job)
-        threads.confine(job.threads)
-        self.device = _device(job.accelerator)
+        threads.confine(job.cell.threads)
+        self.device = _device(job.cell.accelerator)
         self.place = DeviceRef.from_device(self.device)
         self.session = InferenceSession(devices=[self.device])
         self.config = job.architecture()
-        self.definition = importlib.import_module(f"frameworks.max.models.{job.definition}")
+        self.definition = importlib.import_module(f"frameworks.max.models.{job.cell.definition}")
         self.model: Model | None = None
 
     def describe(self) -> dict[str, Any]:
         return {
             "version": metadata.version("max"),
-            "backend": BACKENDS[self.job.accelerator],
+            "backend": BACKENDS[self.job.cell.accelerator],
             "device": "cpu" if self.device.is_host else self.device.architecture_name,
             "threads": threads.workers(),
         }
 
     def load(self) -> None:
-        found = tensors.load(self.job.weights)
-        specs = importlib.import_module(f"models.spec.{self.job.definition}").tensors(self.config)
-        where = f"{self.job.weights} for definition {self.job.definition}"
+        found = tensors.load(self.job.files.weights)
+        specs = importlib.import_module(f"models.spec.{self.job.cell.definition}").tensors(self.config)
+        where = f"{self.job.files.weights} for definition {self.job.cell.definition}"
         tensors.check_names(set(found), set(specs), where)
         self.weights = {name: layout.to_max(array) for name, array in found.items()}
 
@@ -93,8 +93,8 @@ class Adapter(base.Adapter):
     def _generation(self, prompt: np.ndarray) -> Callable[[], base.Generation]:
         """Greedy generation; prompt and single tokens go through one graph, whose buffers are the cache."""
         if not hasattr(self.definition, "generate"):
-            raise base.UnsupportedError("no-kv-cache", f"{self.job.definition} has no cached step here")
-        length, count = prompt.shape[1], self.job.decode_tokens
+            raise base.UnsupportedError("no-kv-cache", f"{self.job.cell.definition} has no cached step here")
+        length, count = prompt.shape[1], self.job.cell.decode_tokens
         caches = self.definition.caches(self.config, length + count - 1, self.place)
         arguments = [
             TensorType(DType.int64, (1, "positions"), self.place),

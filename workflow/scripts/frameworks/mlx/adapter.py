@@ -37,14 +37,14 @@ class Adapter(base.Adapter):
     def __init__(self, job: base.Job):
         super().__init__(job)
         # Asked once, at the first product: without it, float32 on NVIDIA's GPUs is TF32.
-        os.environ["MLX_ENABLE_TF32"] = str(int(job.lane == "tf32"))
-        self.dtype = DTYPES[job.lane]
-        self.device = _device(job.accelerator)
+        os.environ["MLX_ENABLE_TF32"] = str(int(job.cell.lane == "tf32"))
+        self.dtype = DTYPES[job.cell.lane]
+        self.device = _device(job.cell.accelerator)
         mx.set_default_device(self.device)
         _require_compilation()
-        self.backend, self.threads = BACKENDS[job.accelerator], None
-        if job.accelerator == "cpu" and sys.platform == "linux":
-            self.backend, self.threads = _openblas(self.dtype, job.threads)
+        self.backend, self.threads = BACKENDS[job.cell.accelerator], None
+        if job.cell.accelerator == "cpu" and sys.platform == "linux":
+            self.backend, self.threads = _openblas(self.dtype, job.cell.threads)
         self.module: nn.Module | None = None
 
     def describe(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Adapter(base.Adapter):
         }
 
     def load(self) -> None:
-        weights = tensors.load(self.job.weights)
+        weights = tensors.load(self.job.files.weights)
         self.weights = {name: mx.array(layout.to_mlx(array), self.dtype) for name, array in weights.items()}
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
@@ -84,10 +84,10 @@ class Adapter(base.Adapter):
 
     def _module(self) -> nn.Module:
         """The definition's module with the checkpoint's weights on the device."""
-        definition = importlib.import_module(f"frameworks.mlx.models.{self.job.definition}")
+        definition = importlib.import_module(f"frameworks.mlx.models.{self.job.cell.definition}")
         module = definition.build(self.job.architecture())
         expected = {name for name, _ in tree_flatten(module.parameters())}
-        where = f"{self.job.weights} for definition {self.job.definition}"
+        where = f"{self.job.files.weights} for definition {self.job.cell.definition}"
         tensors.check_names(set(self.weights), expected, where)
         module.load_weights(list(self.weights.items()))
         module.eval()  # batch normalisation with its running statistics
@@ -98,17 +98,17 @@ class Adapter(base.Adapter):
         return self.module(**inputs)
 
     def _loss(self, inputs: dict[str, mx.array], target: mx.array) -> mx.array:
-        return LOSSES[self.job.loss](self._forward(inputs), target)
+        return LOSSES[self.job.cell.loss](self._forward(inputs), target)
 
     def _generation(self, inputs: dict[str, mx.array]) -> Callable[[], base.Generation]:
         if not hasattr(self.module, "generate"):
-            raise base.UnsupportedError("no-kv-cache", f"{self.job.definition} has no cached step here")
+            raise base.UnsupportedError("no-kv-cache", f"{self.job.cell.definition} has no cached step here")
         prompt = inputs["input_ids"]
         mx.eval(prompt)
 
         def generate() -> base.Generation:
             begin = time.perf_counter_ns()
-            steps = self.module.generate(prompt, self.job.decode_tokens)
+            steps = self.module.generate(prompt, self.job.cell.decode_tokens)
             tokens = [next(steps).item()]
             first_token_ns = time.perf_counter_ns() - begin
             tokens.extend(token.item() for token in steps)

@@ -27,18 +27,18 @@ class Adapter(base.Adapter):
 
     def __init__(self, job: base.Job):
         super().__init__(job)
-        provider = PROVIDERS.get(job.accelerator)
+        provider = PROVIDERS.get(job.cell.accelerator)
         if provider not in ort.get_available_providers():
             raise base.UnsupportedError(
                 "no-device",
-                f"onnxruntime {ort.__version__} has no execution provider for {job.accelerator} "
+                f"onnxruntime {ort.__version__} has no execution provider for {job.cell.accelerator} "
                 f"(it has {', '.join(ort.get_available_providers())})",
             )
         self.provider = provider
-        self.device = DEVICES.get(job.accelerator, "cpu")
+        self.device = DEVICES.get(job.cell.accelerator, "cpu")
         self.options = ort.SessionOptions()
         self.options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        self.options.intra_op_num_threads = job.threads
+        self.options.intra_op_num_threads = job.cell.threads
         self.options.inter_op_num_threads = 1
         self.session: ort.InferenceSession | None = None
 
@@ -51,7 +51,7 @@ class Adapter(base.Adapter):
         }
 
     def load(self) -> None:
-        self.graph = self.job.export.read_bytes()
+        self.graph = self.job.files.export.read_bytes()
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
         if task == "decode":
@@ -75,9 +75,11 @@ class Adapter(base.Adapter):
     def _generation(self, prompt: np.ndarray) -> Callable[[], base.Generation]:
         """Greedy generation: what a step returns as present is the next step's past and stays on the device;
         the logits come to the host."""
-        if self.job.decode_export is None:
-            raise base.UnsupportedError("no-kv-cache", f"{self.job.definition} has no graph with a cache")
-        session = self._start(self.job.decode_export.read_bytes())
+        if self.job.files.decode_export is None:
+            raise base.UnsupportedError(
+                "no-kv-cache", f"{self.job.cell.definition} has no graph with a cache"
+            )
+        session = self._start(self.job.files.decode_export.read_bytes())
         _, *past = session.get_inputs()
         logits, *present = session.get_outputs()
         empty = [
@@ -102,7 +104,7 @@ class Adapter(base.Adapter):
             token, cache = step(prompt, empty)
             first_token_ns = time.perf_counter_ns() - begin
             tokens = [token]
-            while len(tokens) < self.job.decode_tokens:
+            while len(tokens) < self.job.cell.decode_tokens:
                 token, cache = step(token, cache)
                 tokens.append(token)
             return base.Generation(tokens, first_token_ns)

@@ -39,19 +39,19 @@ class Adapter(base.Adapter):
                 "build the environment anew from envs/openvino.yaml, or uninstall it"
             )
         self.core = ov.Core()
-        self.device = DEVICES.get(job.accelerator)
+        self.device = DEVICES.get(job.cell.accelerator)
         found = self.core.available_devices
         if not any(name.split(".")[0] == self.device for name in found):  # GPU.0, GPU.1 where there are two
             raise base.UnsupportedError(
-                "no-device", f"OpenVINO has no {job.accelerator} device here (it has {', '.join(found)})"
+                "no-device", f"OpenVINO has no {job.cell.accelerator} device here (it has {', '.join(found)})"
             )
-        self.settings = LANES[job.lane] | {
+        self.settings = LANES[job.cell.lane] | {
             hints.performance_mode(): hints.PerformanceMode.LATENCY,
             props.num_streams(): 1,
-            props.cache_dir(): str(job.cache / "openvino"),
+            props.cache_dir(): str(job.files.cache / "openvino"),
         }
         if self.device == "CPU":
-            self.settings[props.inference_num_threads()] = job.threads
+            self.settings[props.inference_num_threads()] = job.cell.threads
         self.threads: int | None = None
 
     def describe(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Adapter(base.Adapter):
         }
 
     def load(self) -> None:
-        self.model = self.core.read_model(self.job.export)
+        self.model = self.core.read_model(self.job.files.export)
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
         inputs = self.job.task_inputs(task)
@@ -83,9 +83,9 @@ class Adapter(base.Adapter):
         return infer
 
     def _generation(self, input_ids: np.ndarray) -> Callable[[], base.Generation]:
-        request = self._compile(self.core.read_model(self.job.decode_export))
+        request = self._compile(self.core.read_model(self.job.files.decode_export))
         prompt, token = ov.Tensor(input_ids), ov.Tensor(np.zeros((1, 1), np.int64))
-        count = self.job.decode_tokens
+        count = self.job.cell.decode_tokens
 
         def next_token(ids: ov.Tensor) -> int:
             request.set_input_tensor(ids)

@@ -27,13 +27,13 @@ class Adapter(base.Adapter):
 
     def __init__(self, job: base.Job):
         super().__init__(job)
-        self.dtype = LANES[job.lane]
+        self.dtype = LANES[job.cell.lane]
         # The newer fp32_precision leaves torch.export (2.11 to 2.13) with "a mix of the legacy and new APIs".
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = job.lane == "tf32"
-        torch.set_num_threads(job.threads)
-        self.device = _device(job.accelerator)
-        self.compiled = bool(job.options.get("compile", False))
-        self.mode = job.options.get("mode")
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = job.cell.lane == "tf32"
+        torch.set_num_threads(job.cell.threads)
+        self.device = _device(job.cell.accelerator)
+        self.compiled = bool(job.cell.options.get("compile", False))
+        self.mode = job.cell.options.get("mode")
         self.module: torch.nn.Module | None = None
         on_gpu = self.device.type == "cuda"
         self.events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if on_gpu else None
@@ -54,12 +54,12 @@ class Adapter(base.Adapter):
         }
 
     def load(self) -> None:
-        self.weights = tensors.load(self.job.weights)
+        self.weights = tensors.load(self.job.files.weights)
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
         if self.module is None:
             self.module = load_module(
-                self.job.definition, self.job.architecture(), self.weights, self.dtype, self.device
+                self.job.cell.definition, self.job.architecture(), self.weights, self.dtype, self.device
             ).eval()
             del self.weights  # the module has them now
         inputs = {name: self._tensor(array) for name, array in self.job.task_inputs(task).items()}
@@ -81,7 +81,7 @@ class Adapter(base.Adapter):
         target = torch.from_numpy(self.job.target()).to(self.device)  # the loss is taken in float32
 
         def forward(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-            return losses.loss(self.job.loss, module(**inputs).float(), target)
+            return losses.loss(self.job.cell.loss, module(**inputs).float(), target)
 
         forward = self._compile(forward)
 
@@ -95,8 +95,8 @@ class Adapter(base.Adapter):
 
     def _generation(self, prompt: torch.Tensor) -> Callable[[], base.Generation]:
         if not hasattr(self.module, "step"):
-            raise base.UnsupportedError("no-kv-cache", f"{self.job.definition} has no cached step here")
-        count = self.job.decode_tokens
+            raise base.UnsupportedError("no-kv-cache", f"{self.job.cell.definition} has no cached step here")
+        count = self.job.cell.decode_tokens
         buffers = self.module.buffers_for(prompt.shape[1] + count)
         if self.mode == "reduce-overhead":
             for buffer in itertools.chain.from_iterable(buffers):

@@ -45,9 +45,9 @@ class Adapter(base.Adapter):
 
     def __init__(self, job: base.Job):
         super().__init__(job)
-        self.dtype = LANES[job.lane]
-        compiler = _set_compiler(job.cache) if job.accelerator == "cpu" else None
-        self.device = _open(job.accelerator)
+        self.dtype = LANES[job.cell.lane]
+        compiler = _set_compiler(job.files.cache) if job.cell.accelerator == "cpu" else None
+        self.device = _open(job.cell.accelerator)
         # On NVIDIA's GPUs tinygrad has another way without CUDA's compiler, which it takes by itself.
         renderer = type(Device[self.device].renderer).__name__.removesuffix("Renderer")
         self.backend = f"{self.device}, {compiler or {'CUDA': 'NVRTC'}.get(renderer, renderer)}"
@@ -65,7 +65,7 @@ class Adapter(base.Adapter):
         }
 
     def load(self) -> None:
-        self.weights = tensors.load(self.job.weights)
+        self.weights = tensors.load(self.job.files.weights)
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
         if self.module is None:
@@ -80,7 +80,7 @@ class Adapter(base.Adapter):
 
         @TinyJit
         def step(target: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
-            loss = LOSSES[self.job.loss](self.module(**inputs), target)
+            loss = LOSSES[self.job.cell.loss](self.module(**inputs), target)
             gradients = loss.gradient(*trained.values())
             return {"loss": loss} | {
                 f"gradient.{name}": gradient for name, gradient in zip(trained, gradients, strict=True)
@@ -90,10 +90,10 @@ class Adapter(base.Adapter):
 
     def _module(self) -> Any:
         """The definition's module with the checkpoint's weights on the device."""
-        definition = importlib.import_module(f"frameworks.tinygrad.models.{self.job.definition}")
+        definition = importlib.import_module(f"frameworks.tinygrad.models.{self.job.cell.definition}")
         module = definition.build(self.job.architecture())
         self.parameters = nn.state.get_state_dict(module)
-        where = f"{self.job.weights} for definition {self.job.definition}"
+        where = f"{self.job.files.weights} for definition {self.job.cell.definition}"
         tensors.check_names(set(self.weights), set(self.parameters), where)
         weights = {name: self._tensor(array) for name, array in self.weights.items()}
         nn.state.load_state_dict(module, weights, verbose=False)
@@ -113,10 +113,10 @@ class Adapter(base.Adapter):
 
     def _generation(self, prompt: Tensor) -> Callable[[], base.Generation]:
         if not hasattr(self.module, "next"):
-            raise base.UnsupportedError("no-kv-cache", f"{self.job.definition} has no cached step here")
+            raise base.UnsupportedError("no-kv-cache", f"{self.job.cell.definition} has no cached step here")
         positions = prompt.shape[1]
-        caches = self.module.caches_for(positions + self.job.decode_tokens)
-        variable = UOp.variable("position", positions, positions + self.job.decode_tokens - 1)
+        caches = self.module.caches_for(positions + self.job.cell.decode_tokens)
+        variable = UOp.variable("position", positions, positions + self.job.cell.decode_tokens - 1)
         # As in tinygrad's own language models, the prompt and the single token are recorded apart.
         prefill = TinyJit(lambda tokens: self.module.next(tokens, 0, caches))
         step = TinyJit(lambda token, position: self.module.next(token, position, caches))
@@ -126,7 +126,7 @@ class Adapter(base.Adapter):
             token = prefill(prompt)
             tokens = [token.item()]
             first_token_ns = time.perf_counter_ns() - begin
-            for position in range(positions, positions + self.job.decode_tokens - 1):
+            for position in range(positions, positions + self.job.cell.decode_tokens - 1):
                 token = step(token, variable.bind(position))
                 tokens.append(token.item())
             self._note_memory()

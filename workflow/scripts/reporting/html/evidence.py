@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from arena import files
+from arena.contract import round as contract_round
+from arena.contract import verdict as contract_verdict
+from arena.contract.cell import TaskName
+from arena.contract.round import Round
+from arena.contract.verdict import Verdict
 from reporting import markdown as md
+from reporting import retry
 from reporting.columns import TIMED, Row
 
 MOST = 400  # samples of one process that are drawn; of more, every k-th is (all count in the figures)
@@ -51,55 +55,43 @@ Place = tuple[str, str, str]  # platform, model, row: as in the records and the 
 
 
 def collect(
-    own: list[Row], rounds: Iterable[Path], validations: Iterable[Path], retry: str
+    own: list[Row], rounds: Iterable[Path], validations: Iterable[Path], again: str
 ) -> tuple[dict[int, str], list[dict[str, Any]]]:
     """(name of the block of evidence by ``id`` of the row, the blocks) of every row that has records.
 
-    ``retry`` is the run's command line, to which the files of a cell are added. Raises ValueError if a
-    record is not JSON or lacks its identity.
+    ``again`` is the program that measures a cell again. Raises ValueError if a file is no such record.
     """
-    records = _by_place(rounds)
-    verdicts = {place: found[0][1] for place, found in _by_place(validations).items()}
+    records: dict[Place, list[Round]] = {}
+    for record in map(contract_round.read, rounds):
+        records.setdefault((record.cell.platform, record.cell.model, record.cell.row), []).append(record)
+    verdicts = {
+        (each.platform, each.model, each.row): each for each in map(contract_verdict.read, validations)
+    }
     names: dict[int, str] = {}
     blocks: list[dict[str, Any]] = []
     for row in own:
         place = (row["platform_id"], row["model"], row["row"])
         if found := records.get(place):
             names[id(row)] = f"cell-{len(blocks)}"
-            found.sort(key=lambda each: each[1]["round"])
-            blocks.append(block(f"cell-{len(blocks)}", row, found, verdicts.get(place), retry))
+            found.sort(key=lambda each: each.round)
+            blocks.append(block(f"cell-{len(blocks)}", row, found, verdicts.get(place), again))
     return names, blocks
 
 
-def _by_place(paths: Iterable[Path]) -> dict[Place, list[tuple[Path, dict[str, Any]]]]:
-    found: dict[Place, list[tuple[Path, dict[str, Any]]]] = {}
-    for path in paths:
-        record = files.read_json(path)
-        try:
-            place = record["platform"], record["model"], record["row"]
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path}: key {error} is missing; measure the cell again") from error
-        found.setdefault(place, []).append((path, record))
-    return found
-
-
-def block(
-    name: str, row: Row, rounds: list[tuple[Path, dict[str, Any]]], verdict: dict[str, Any] | None, retry: str
-) -> dict[str, Any]:
+def block(name: str, row: Row, records: list[Round], verdict: Verdict | None, again: str) -> dict[str, Any]:
     """One cell's evidence, for the template; ``samples`` (ms) is for the strip plots."""
-    records = [record for _, record in rounds]
     return {
         "name": name,
         "row": row,
         "processes": [line for record in records for line in processes(record)],
         "samples": {task: drawn for task in _tasks(records) if (drawn := _drawn(records, task))},
         "verdict": verdict_lines(verdict),
-        "reasons": (verdict or {}).get("reasons") or [],
+        "reasons": verdict.reasons if verdict else [],
         "environment": _named(row, ENVIRONMENT),
         "costs": _named(row, COSTS),
         "packages": sorted((row["packages"] or {}).items()),
-        "log": next((record["log_tail"] for record in records if record.get("log_tail")), None),
-        "repeat": f"{retry} --forcerun {shlex.quote(str(rounds[0][0]))} -- results/report.html",
+        "log": next((record.log_tail for record in records if record.log_tail), None),
+        "repeat": retry.command(again, records[0]),
         "reason": ": ".join(filter(None, (row["reason_code"], row["reason_detail"]))),
         "tasks": [f"{task}: {row[f'{task}_reason']}" for task in TIMED if row.get(f"{task}_reason")],
     }
@@ -114,51 +106,51 @@ def _named(row: Row, names: dict[str, str]) -> list[tuple[str, str]]:
     ]
 
 
-def _tasks(records: list[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(task for record in records for task in record["tasks"]))
+def _tasks(records: list[Round]) -> list[TaskName]:
+    return list(dict.fromkeys(task for record in records for task in record.tasks))
 
 
-def processes(record: dict[str, Any]) -> list[dict[str, Any]]:
+def processes(record: Round) -> list[dict[str, Any]]:
     """A line for each task of one process; times in ms."""
     lines = []
-    for task, result in record["tasks"].items():
-        line = {
+    for task, result in record.tasks.items():
+        line: dict[str, Any] = {
             "task": task,
-            "number": record["round"],
-            "started": record.get("started") or "",
-            "status": result["status"],
+            "number": record.round,
+            "started": record.started,
+            "status": result.status,
         }
-        if result["status"] == "ok":
-            times = np.asarray(result["samples_ns"]) / 1e6
+        if result.status == "ok":
+            times = np.asarray(result.samples_ns) / 1e6
             line |= {
                 "samples": times.size,
-                "warmup": len(result.get("warmup_ns") or ()),
+                "warmup": len(result.warmup_ns or ()),
                 "median": md.significant(float(np.median(times)), 4),
                 "min": md.significant(float(times.min()), 4),
                 "max": md.significant(float(times.max()), 4),
-                "steady": result.get("steady"),
+                "steady": result.steady,
             }
         lines.append(line)
     return lines
 
 
-def _drawn(records: list[dict[str, Any]], task: str) -> list[list[float]]:
+def _drawn(records: list[Round], task: TaskName) -> list[list[float]]:
     """Samples in ms of each process, four digits, at most MOST of each."""
     found = []
     for record in records:
-        result = record["tasks"].get(task)
-        if result and result["status"] == "ok":
-            samples = result["samples_ns"]
+        result = record.tasks.get(task)
+        if result and result.samples_ns:
+            samples = result.samples_ns
             step = -(-len(samples) // MOST)
             found.append([float(f"{value / 1e6:.4g}") for value in samples[::step]])
     return found
 
 
-def verdict_lines(verdict: dict[str, Any] | None) -> list[tuple[str, str, str]]:
+def verdict_lines(verdict: Verdict | None) -> list[tuple[str, str, str]]:
     """(part, figure, value) of each of the gate's figures."""
     lines = []
-    for part, figures in ((verdict or {}).get("parts") or {}).items():
-        for name, value in (figures or {}).items():
+    for part, figures in vars(verdict.parts).items() if verdict else ():
+        for name, value in vars(figures).items() if figures else ():
             if isinstance(value, bool) or value is None or isinstance(value, (dict, list)):
                 continue
             shown = f"{value:.3g}" if isinstance(value, float) and value < 0.99 else str(value)

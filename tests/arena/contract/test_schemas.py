@@ -1,0 +1,70 @@
+"""The JSON schemas say what the records' types say, and every key is described."""
+
+import json
+
+import jsonschema
+import pytest
+
+import document_records
+import jobs
+import records
+from arena.contract import codec
+from arena.contract.cell import Job
+from arena.contract.measured import Measured
+from runner import REPOSITORY
+
+SCHEMAS = REPOSITORY / "workflow" / "schemas"
+MADE = {
+    "cell": codec.encode(records.CELL),
+    "round": records.round_record(),
+    "verdict": records.verdict_record(),
+    "measured": codec.encode(Measured(status="ok", stage="load")),
+    "build": {
+        "status": "ok",
+        "reason": None,
+        "version": "1.0",
+        "packages": {"rustc": "1.95.0"},
+        "program_bytes": 5,
+        "seconds": 1.5,
+        "build": {"flags": "", "features": [], "target_cpu": None},
+    },
+}
+
+
+@pytest.fixture
+def made(tmp_path):
+    job = Job(cell=jobs.cell(), round=1, files=jobs.paths(tmp_path), offline=True)
+    return MADE | {"job": codec.encode(job)}
+
+
+@pytest.mark.parametrize("name", document_records.RECORDS)
+def test_the_files_are_those_of_the_types(name):
+    written = (SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8")
+    assert written == document_records.text(document_records.RECORDS[name]), "run `make docs`"
+
+
+@pytest.mark.parametrize("name", document_records.RECORDS)
+def test_a_record_keeps_its_schema_and_what_is_none_does_not(made, name):
+    schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8"))
+    validator = jsonschema.Draft202012Validator(schema)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert codec.encode(codec.decode(document_records.RECORDS[name], made[name])) == made[name]
+    assert list(validator.iter_errors(made[name])) == []
+    for key, value in made[name].items():
+        without = {other: each for other, each in made[name].items() if other != key}
+        wrong = made[name] | {key: [value]}
+        for record in (without, wrong, made[name] | {f"{key}_": value}):
+            with pytest.raises(codec.ContractError):
+                codec.decode(document_records.RECORDS[name], record)
+            assert not validator.is_valid(record), key
+
+
+@pytest.mark.parametrize("name", document_records.RECORDS)
+def test_every_key_is_described(name):
+    schema = document_records.schema(document_records.RECORDS[name])
+    objects = [schema, *schema.get("$defs", {}).values()]
+    assert len(objects) >= 2
+    for each in objects:
+        assert each["description"] and each["required"] == list(each["properties"])
+        for key, value in each["properties"].items():
+            assert len(value["description"]) >= 4, key

@@ -1,0 +1,93 @@
+"""The gate's verdict on a cell, as ``validation/…json`` holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from arena.contract import codec
+from arena.contract.codec import Count
+
+Judgement = Literal["pass", "close", "different"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The figures of one task: the worst of all rounds. Those that its task has not, or that could not be computed,
+    are null; docs/gate.md has the formulas.
+    """
+
+    verdict: Annotated[Judgement | None, "Null where it was not measured, or is not judged in this lane"] = (
+        None
+    )
+    shape_ok: Annotated[bool | None, "Whether the output has the reference's shape"] = None
+    finite: Annotated[bool | None, "Whether it has neither NaN nor infinities"] = None
+    note: Annotated[str | None, "What there is to say of the figures"] = None
+    rounds: Annotated[dict[str, int] | None, "Which round gave the worst, by figure"] = None
+    relative_l2: Annotated[float | None, "Of the output"] = None
+    max_error: Annotated[float | None, "Of the output, over the reference's largest magnitude"] = None
+    max_abs_error: Annotated[float | None, "Of the output, in its units"] = None
+    top1_agreement: Annotated[
+        float | None, "Share of the decided positions whose largest logit is the reference's"
+    ] = None
+    top1_decided: Annotated[Count | None, "Positions at which the reference's lead exceeds the noise"] = None
+    top1_positions: Annotated[Count | None, "All positions"] = None
+    mean_kl: Annotated[float | None, "Divergence of the reference's probabilities from the output's"] = None
+    loss: Annotated[float | None, "Recomputed from the output"] = None
+    loss_change: Annotated[float | None, "Its difference from the reference's, with its sign"] = None
+    loss_error: Annotated[
+        float | None, "Relative error of the loss; of training, of the loss that the step says"
+    ] = None
+    printed_loss_error: Annotated[
+        float | None, "Of the loss that the round printed, against that of its output"
+    ] = None
+    tokens_ok: Annotated[bool | None, "Whether no token differs, or the first that does was a tie"] = None
+    matching_tokens: Annotated[Count | None, "Tokens before the first that differs"] = None
+    decode_tokens: Annotated[Count | None, "Tokens of the reference"] = None
+    divergence_margin: Annotated[
+        float | None, "By how much the reference decides where they first differ"
+    ] = None
+    gradient_norm_error: Annotated[float | None, "The worst weight's"] = None
+    gradient_norm_tensor: Annotated[str | None, "Which weight that is"] = None
+    gradient_cosine: Annotated[float | None, "The worst weight's"] = None
+    gradient_cosine_tensor: Annotated[str | None, "Which weight that is"] = None
+    gradient_relative_l2: Annotated[float | None, "The worst weight's"] = None
+    worst_tensor: Annotated[str | None, "Which weight that is"] = None
+    missing: Annotated[list[str] | None, "Weights without a gradient"] = None
+    misshapen: Annotated[list[str] | None, "Weights with a gradient of another shape"] = None
+    nonfinite: Annotated[list[str] | None, "Weights with a gradient that is not finite"] = None
+    unexpected: Annotated[list[str] | None, "Gradients of no weight"] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """By task."""
+
+    inference: Annotated[Part, "The output of inference"] = field(default_factory=Part)
+    latency: Annotated[Part, "The output of latency"] = field(default_factory=Part)
+    decode: Annotated[Part | None, "The generated tokens; null for a model that does not generate"] = None
+    training: Annotated[Part, "Loss and gradients"] = field(default_factory=Part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the gate says of a cell."""
+
+    schema: Annotated[Literal[2], "Of this record"] = 2
+    platform: Annotated[str, "The cell's"]
+    model: Annotated[str, "The cell's"]
+    row: Annotated[str, "The cell's"]
+    lane: Annotated[str, "The cell's"]
+    verdict: Annotated[Judgement | None, "Null where there are no outputs to judge"] = None
+    parts: Annotated[Parts, "Figures by task"]
+    reasons: Annotated[list[str], "Why it is no pass, in words"]
+    noise: Annotated[dict[str, dict[str, Any]], "The same figures of float32 PyTorch, by task"]
+
+
+def read(path: Path) -> Verdict:
+    """The verdict in a file. Raises ContractError naming file and key, and saying what to do."""
+    try:
+        return codec.read(Verdict, path)
+    except codec.ContractError as error:
+        raise codec.ContractError(f"{error}; delete the file and validate the cell again") from error
