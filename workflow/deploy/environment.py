@@ -13,11 +13,14 @@ import tempfile
 import time
 from pathlib import Path
 
+import cuda_toolkit
 import installer
 
 WITH_CONDA = "Or install conda 24.7.1 or later (for example Miniforge); once it is on PATH it is used."
 # What the system may have in conda's place: the steps that need these say so where it has not.
-SYSTEM = re.compile(r"(rust|c-compiler|pkg-config)\b")
+SYSTEM = re.compile(r"(rust|c-compiler|cxx-compiler|pkg-config)\b")
+# What the wheels under `pip:` have in conda's place, for whoever has no conda.
+WHEELS = re.compile(r"(cuda-nvcc|cuda-cudart-dev|cuda-driver-dev|libcublas-dev)\b")
 ABANDONED_AFTER_S = 24 * 3600.0
 
 
@@ -49,11 +52,11 @@ def read_environment(path: Path) -> tuple[str, list[str]]:
             requirements += entry["pip"]
         elif isinstance(entry, str) and re.match(r"python\b(?!-)", entry):
             python = python_request(path, entry)
-        elif entry != "pip" and not (isinstance(entry, str) and SYSTEM.match(entry)):
+        elif entry != "pip" and not (isinstance(entry, str) and (SYSTEM.match(entry) or WHEELS.match(entry))):
             raise BuildError(
                 f"{path}: dependency `{entry}` needs conda; expected only `python=3.11`, `pip`, a `pip:` "
-                "list and what the system may have (rust, c-compiler, pkg-config). Move it to `pip:` if "
-                f"PyPI has it. {WITH_CONDA}"
+                "list and what the system may have (rust, c-compiler, cxx-compiler, pkg-config). Move it to "
+                f"`pip:` if PyPI has it. {WITH_CONDA}"
             )
     for requirement in requirements:
         if not isinstance(requirement, str):
@@ -114,13 +117,19 @@ def fill(building: Path, python: str, requirements: list[str], file: Path) -> No
         # No resolution: what is listed is what is installed, and `check` says if that is not enough.
         install = ["pip", "install", *target, "--no-deps", "--compile-bytecode", "--requirements", "-"]
         lines = dict(map(installer.build_settings, requirements))
-        install += [
+        failure = f"{file}: uv could not install the packages under `pip:`; its message is above"
+        # What is built here comes last, because the compiler may be one of the packages.
+        ready = [line for line, settings in lines.items() if not settings]
+        uv(install, environ, failure, "\n".join(ready))
+        settings = [
             f"--config-settings-package={requirement_name(line)}:{setting}"
             for line, settings in lines.items()
             for setting in settings
         ]
-        failure = f"{file}: uv could not install the packages under `pip:`; its message is above"
-        uv(install, environ, failure, "\n".join(lines))
+        if settings:
+            built = [line for line in lines if line not in ready]
+            environ_with = with_compiler(building, environ, file)
+            uv([*install, *settings], environ_with, failure, "\n".join(built))
         failure = (
             f"{file}: the packages under `pip:` do not fit together (above); pin what is missing. For a file "
             "in envs/ `make lock ENV=<its name>` does that"
@@ -131,6 +140,18 @@ def fill(building: Path, python: str, requirements: list[str], file: Path) -> No
     (building / "conda-meta" / "history").touch()  # a real conda installed later can activate it
     building.chmod(0o755)  # mkdtemp's 0700 would hide it from colleagues
     say(f"built in {time.monotonic() - started:.1f} s")
+
+
+def with_compiler(building: Path, environ: dict[str, str], file: Path) -> dict[str, str]:
+    """``environ`` with the CUDA compiler that the environment's own wheels have brought, if they have."""
+    toolkit = cuda_toolkit.root(building)
+    if toolkit is None:
+        return environ
+    try:
+        cuda_toolkit.complete(toolkit)
+    except cuda_toolkit.ToolkitError as error:
+        raise BuildError(f"{file}: {error}") from error
+    return cuda_toolkit.variables(toolkit, environ)
 
 
 def requirement_name(requirement: str) -> str:
