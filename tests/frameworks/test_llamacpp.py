@@ -132,6 +132,78 @@ def test_a_build_without_amx_is_not_tried(loaded):
     assert loaded(NO_TILES, "int8", DIES)[:2] == ("CPU, AVX2 AVX512 OPENMP", True)
 
 
+@pytest.fixture
+def adapter_for(monkeypatch, tmp_path):
+    """A function that makes the adapter for a lane on an NVIDIA card that ggml finds, or on the CPU."""
+
+    def make(lane: str, accelerator: str, override: str | None):
+        binding = Binding(NO_TILES)
+        answers = {"reg_by_name": 1, "reg_dev_count": 1, "reg_dev_get": 2, "dev_description": b"a card"}
+        functions = {f"ggml_backend_{name}": answer_with(value) for name, value in answers.items()}
+        binding.llama_cpp._lib = SimpleNamespace(**functions)
+        monkeypatch.setitem(sys.modules, "llama_cpp", binding)
+        monkeypatch.delitem(sys.modules, "frameworks.llamacpp.adapter", raising=False)
+        module = importlib.import_module("frameworks.llamacpp.adapter")
+        monkeypatch.delitem(sys.modules, "frameworks.llamacpp.adapter")
+        monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+        if override is not None:
+            monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", override)
+        paths = dict.fromkeys(("weights", "config", "inputs", "cache", "export"), tmp_path)
+        job = base.Job(**paths, definition="llama", loss="", lane=lane, accelerator=accelerator, threads=1)
+        return module.Adapter(job)
+
+    return make
+
+
+def answer_with(value):
+    """A function as ctypes has them, whose attributes may be set."""
+
+    def function(*_arguments):
+        return value
+
+    return function
+
+
+@pytest.mark.parametrize(
+    ("lane", "override"), [("float32", "0"), ("tf32", None), ("float16", None), ("int8", "0")]
+)
+def test_cublas_multiplies_as_the_lane_says(adapter_for, lane, override):
+    described = adapter_for(lane, "cuda", override).describe()
+    assert (described["backend"], described["device"]) == ("CUDA", "a card")
+
+
+@pytest.mark.parametrize(("lane", "override"), [("float32", None), ("float32", "1"), ("tf32", "0")])
+def test_a_row_whose_environment_contradicts_its_lane_is_refused(adapter_for, lane, override):
+    with pytest.raises(ValueError, match=f"NVIDIA_TF32_OVERRIDE is {override!r}, but lane {lane} needs"):
+        adapter_for(lane, "cuda", override)
+
+
+def test_tf32_is_for_nvidia_s_cards(adapter_for):
+    with pytest.raises(base.UnsupportedError, match="TF32 is a format of NVIDIA's tensor cores"):
+        adapter_for("tf32", "cpu", None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' linkers bind a library to its own")
+def test_the_libstdcxx_that_numpy_has_loaded_is_everybody_s():
+    """A second copy within libggml-cuda then binds to it, where both at work end the process."""
+    code = (
+        "import ctypes, numpy\n"
+        "visible = lambda: hasattr(ctypes.CDLL(None), '_ZSt4cout')\n"
+        "before = visible()\n"
+        "from frameworks.llamacpp import libstdcxx\n"
+        "libstdcxx.share()\n"
+        "print(before, visible())"
+    )
+    environment = environ(PYTHONPATH=str(REPOSITORY / "workflow/scripts"))
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "False True\n", done.stderr
+
+
+def test_libllama_is_loaded_after_that():
+    text = (REPOSITORY / "workflow/scripts/frameworks/llamacpp/adapter.py").read_text()
+    assert 0 < text.index("libstdcxx.share()") < text.index("import llama_cpp") < text.index("import numpy")
+
+
 def test_the_real_row_says_what_it_computed_in(miniature):
     backends = {row["row"]: row["backend"] for row in miniature.checkout.table() if row["backend"]}
     plain, quantized = backends["llamacpp"], backends["llamacpp-q8_0"]

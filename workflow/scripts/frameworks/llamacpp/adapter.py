@@ -6,15 +6,20 @@ The bindings' own ``Llama`` class works on logits in Python; here the clock sees
 from __future__ import annotations
 
 import ctypes
+import os
 import time
 from collections.abc import Callable
 from typing import Any
 
-import llama_cpp
-import numpy as np
+from frameworks.llamacpp import libstdcxx
 
-from frameworks import base
-from frameworks.llamacpp import amx
+libstdcxx.share()  # before libllama, and after numpy, which the measuring process has
+
+import llama_cpp  # noqa: E402
+import numpy as np  # noqa: E402
+
+from frameworks import base  # noqa: E402
+from frameworks.llamacpp import amx  # noqa: E402
 
 LIBRARY = llama_cpp.llama_cpp._lib  # also finds the functions of ggml, of which the bindings have none
 
@@ -22,6 +27,7 @@ LIBRARY = llama_cpp.llama_cpp._lib  # also finds the functions of ggml, of which
 #: decides). On the CPU flash attention works in float16, as the default cache does, so float32 has neither.
 LANES = {
     "float32": (llama_cpp.GGML_TYPE_F32, llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED),
+    "tf32": (llama_cpp.GGML_TYPE_F32, llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED),
     "float16": (llama_cpp.GGML_TYPE_F16, llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO),
     "int8": (llama_cpp.GGML_TYPE_F16, llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO),
 }
@@ -29,6 +35,9 @@ LANES = {
 QUANTIZED = ("int8",)
 #: Accelerator -> ggml's name of its backend.
 BACKENDS = {"cuda": b"CUDA", "rocm": b"ROCm", "metal": b"MTL", "vulkan": b"Vulkan", "xpu": b"SYCL"}
+#: ggml's CUDA backend asks cuBLAS for TF32 whatever the weights are, and has no switch; cuBLAS's own switch takes it
+#: back. It is read once in a process, so it comes from the row's environment.
+OVERRIDE = "NVIDIA_TF32_OVERRIDE"
 #: What of llama.cpp's list of CPU features tells two machines' kernels apart.
 FEATURES = ("NEON", "SVE", "AVX2", "AVX512", "AVX512_VNNI", "AVX512_BF16", "AMX_INT8", "OPENMP", "ACCELERATE")
 
@@ -43,6 +52,8 @@ class Adapter(base.Adapter):
         super().__init__(job)
         llama_cpp.llama_backend_init()
         device = _device(job.cell.accelerator)
+        if job.cell.accelerator == "cuda":
+            _check_override(job.cell.lane)
         self.device = _text(LIBRARY.ggml_backend_dev_description, device) if device else "cpu"
         # A list without a device keeps a build for GPUs from using one in a CPU's row.
         self.devices = (ctypes.c_void_p * 2)(device, None)
@@ -167,6 +178,17 @@ def _device(accelerator: str) -> int | None:
             f"llama-cpp-python {llama_cpp.__version__}, as built here, finds no {accelerator} device",
         )
     return _call(LIBRARY.ggml_backend_reg_dev_get, ctypes.c_void_p(registry), ctypes.c_size_t(0))
+
+
+def _check_override(lane: str) -> None:
+    """Raise ValueError unless cuBLAS multiplies as the lane says: exactly in float32, in TF32 in lane tf32."""
+    found, wanted = os.environ.get(OVERRIDE), {"float32": "0", "tf32": None}
+    if lane in wanted and found != wanted[lane]:
+        asks = f"{OVERRIDE}=0" if wanted[lane] else f"no {OVERRIDE}"
+        raise ValueError(
+            f"{OVERRIDE} is {found!r}, but lane {lane} needs {asks}: set the row's `environment` in "
+            "config/frameworks, or unset the variable"
+        )
 
 
 def _call(function: Any, *arguments: Any) -> int | None:

@@ -1,6 +1,6 @@
 """Write a LLaMA's weights as GGUF, the format of llama.cpp, in one of its number formats.
 
-float32: every tensor F32. float16: matrices F16. int8: matrices Q8_0 (blocks of 32 signed bytes with one
+float32 and tf32: every tensor F32. float16: matrices F16. int8: matrices Q8_0 (blocks of 32 signed bytes with one
 float16 scale). Norms stay F32 in all, as llama.cpp's own converter leaves them. There is no tokenizer in
 the file, only the size of the vocabulary: every tool that needs no text reads it (llama-bench does).
 """
@@ -23,6 +23,7 @@ from models.spec import llama
 #: Lane -> (the file's type as llama.cpp names it, the type of its matrices).
 FORMATS = {
     "float32": (LlamaFileType.ALL_F32, GGMLQuantizationType.F32),
+    "tf32": (LlamaFileType.ALL_F32, GGMLQuantizationType.F32),
     "float16": (LlamaFileType.MOSTLY_F16, GGMLQuantizationType.F16),
     "int8": (LlamaFileType.MOSTLY_Q8_0, GGMLQuantizationType.Q8_0),
 }
