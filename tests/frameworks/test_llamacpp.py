@@ -195,7 +195,9 @@ def test_the_libstdcxx_that_numpy_has_loaded_is_everybody_s():
         "print(before, visible())"
     )
     environment = environ(PYTHONPATH=str(REPOSITORY / "workflow/scripts"))
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.stdout == "False True\n", done.stderr
 
 

@@ -2,49 +2,63 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import ctranslate2
 import numpy as np
 
+from arena.measuring import nvml
 from frameworks import base
 
 #: Lane -> computation type. The int8 type quantises the matrices and embeddings at load, one scale a row,
 #: and every activation that meets one at run time; Whisper's convolutions stay in float32.
-LANES = {"float32": "float32", "int8": "int8_float32"}
+LANES = {"float32": "float32", "float16": "float16", "bfloat16": "bfloat16", "int8": "int8_float32"}
+DEVICES = {"cpu": ctranslate2.Device.cpu, "cuda": ctranslate2.Device.cuda}
+#: What the engine opens by name when it first multiplies on a card, and the package that may bring it.
+CUBLAS, CUBLAS_PACKAGE = ("libcublasLt.so.12", "libcublas.so.12"), "nvidia-cublas-cu12"
 ENGINES = {"llama": ctranslate2.Generator, "whisper": ctranslate2.models.Whisper}
 
 
 class Adapter(base.Adapter):
-    """One engine, loaded once, serves every task."""
+    """One engine, loaded once, serves every task.
+
+    Option ``compute_type``: another of the engine's computation types than the lane's, such as ``int8_float16``.
+    """
+
+    def __init__(self, job: base.Job):
+        super().__init__(job)
+        if job.cell.accelerator == "cuda":
+            _load_cublas()
+        self.compute_type = job.cell.options.get("compute_type", LANES[job.cell.lane])
 
     def describe(self) -> dict[str, Any]:
+        on_card = self.job.cell.accelerator == "cuda"
         return {
             "version": ctranslate2.__version__,
-            "backend": f"CPU, {matrix_library(self.job.cell.lane)}",
-            "device": "cpu",
+            "backend": "CUDA, cuBLAS" if on_card else f"CPU, {matrix_library(self.job.cell.lane)}",
+            "device": nvml.open_gpu().facts()["name"] if on_card else "cpu",
             "threads": None,  # the engine does not tell
         }
 
     def load(self) -> None:
+        known = ctranslate2.get_supported_compute_types(self.job.cell.accelerator)
+        if self.compute_type not in known:  # the engine would take another, or refuse
+            why = f"CTranslate2 computes on this device in {', '.join(sorted(known))}, not in {self.compute_type}"
+            raise base.UnsupportedError("unsupported-lane", why)
         self.engine = ENGINES[self.job.cell.definition](
             str(self.job.files.export.parent),
-            device="cpu",
-            compute_type=LANES[self.job.cell.lane],
+            device=self.job.cell.accelerator,
+            compute_type=self.compute_type,
             inter_threads=1,
             intra_threads=self.job.cell.threads,
         )
-        if (
-            self.engine.compute_type != LANES[self.job.cell.lane]
-        ):  # where the processor lacks it, it takes another
-            raise base.UnsupportedError(
-                "unsupported-lane", f"CTranslate2 computes in {self.engine.compute_type} on this processor"
-            )
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
         inputs = self.job.task_inputs(task)
@@ -56,8 +70,8 @@ class Adapter(base.Adapter):
     def _logits(self, input_ids: np.ndarray) -> Callable[[], ctranslate2.StorageView]:
         """The logits of every position, (batch, time, vocabulary)."""
         engine, count, length = self.engine, *input_ids.shape
-        ids = ctranslate2.StorageView.from_array(input_ids.astype(np.int32))
-        lengths = ctranslate2.StorageView.from_array(np.full(count, length, np.int32))
+        ids = self._put(input_ids.astype(np.int32))
+        lengths = self._put(np.full(count, length, np.int32))
         return lambda: engine.forward_batch(ids, lengths, return_log_probs=False)
 
     def _transcription(
@@ -69,7 +83,7 @@ class Adapter(base.Adapter):
         tokens, step by step with its key-value cache: nothing is computed twice.
         """
         engine, prompts = self.engine, decoder_input_ids.tolist()
-        mel = ctranslate2.StorageView.from_array(features)
+        mel = self._put(features)
         greedy = {"beam_size": 1, "suppress_blank": False, "suppress_tokens": []}
         twice = 2 * decoder_input_ids.shape[1]  # the engine generates half of max_length at most
 
@@ -103,8 +117,43 @@ class Adapter(base.Adapter):
         if task == "decode":
             return {"tokens": np.array(result.tokens, np.int64)}
         if self.job.cell.definition == "whisper":
-            return {"output": np.stack([[np.array(logits) for logits in steps] for steps in result])}
-        return {"output": np.array(result)}
+            return {"output": np.stack([[_numpy(logits) for logits in steps] for steps in result])}
+        return {"output": _numpy(result)}
+
+    def _put(self, array: np.ndarray) -> ctranslate2.StorageView:
+        """``array`` on the device; on the CPU a view of it."""
+        view = ctranslate2.StorageView.from_array(array)
+        return view if self.job.cell.accelerator == "cpu" else view.to_device(DEVICES[self.job.cell.accelerator])
+
+
+def _numpy(view: ctranslate2.StorageView) -> np.ndarray:
+    """``view`` as float32 on the host."""
+    if view.dtype != ctranslate2.DataType.float32:  # the engine converts on its device; numpy has no bfloat16
+        view = view.to(ctranslate2.DataType.float32)
+    return np.array(view if view.device == "cpu" else view.to_device(ctranslate2.Device.cpu))
+
+
+def _load_cublas() -> None:
+    """Load cuBLAS from its package or the system; UnsupportedError where it is not, or where no card is.
+
+    The engine would find no package's library by name; once loaded, it is found whatever brought it.
+    """
+    if not ctranslate2.get_cuda_device_count():
+        raise base.UnsupportedError(
+            "no-device", f"ctranslate2 {ctranslate2.__version__} finds no CUDA device here"
+        )
+    try:
+        files = {file.name: str(file.locate()) for file in metadata.files(CUBLAS_PACKAGE) or []}
+    except metadata.PackageNotFoundError:
+        files = {}
+    for name in CUBLAS:
+        try:
+            ctypes.CDLL(files.get(name, name), mode=ctypes.RTLD_GLOBAL)
+        except OSError as error:
+            why = (
+                f"CTranslate2 opens {name}, which is not here ({error}); the package {CUBLAS_PACKAGE} has it"
+            )
+            raise base.UnsupportedError("no-device", why) from error
 
 
 def matrix_library(lane: str) -> str:

@@ -28,7 +28,7 @@ from frameworks.mlx.models.losses import LOSSES  # noqa: E402
 
 DEVICES = {"cpu": mx.cpu, "metal": mx.gpu, "cuda": mx.gpu}
 BACKENDS = {"cpu": "CPU, Accelerate", "metal": "Metal", "cuda": "CUDA"}  # on Linux the CPU's is found out
-DTYPES = {"float32": mx.float32, "tf32": mx.float32, "bfloat16": mx.bfloat16}
+DTYPES = {"float32": mx.float32, "tf32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
 
 
 class Adapter(base.Adapter):
@@ -38,6 +38,8 @@ class Adapter(base.Adapter):
         super().__init__(job)
         # Asked once, at the first product: without it, float32 on NVIDIA's GPUs is TF32.
         os.environ["MLX_ENABLE_TF32"] = str(int(job.cell.lane == "tf32"))
+        # On CUDA it compiles kernels with NVRTC while it runs, and keeps them here.
+        os.environ["MLX_PTX_CACHE_DIR"] = str(job.files.cache / "mlx")
         self.dtype = DTYPES[job.cell.lane]
         self.device = _device(job.cell.accelerator)
         mx.set_default_device(self.device)
@@ -126,6 +128,9 @@ class Adapter(base.Adapter):
         for name, gradient in tree_flatten(gradients):
             fetched[f"gradient.{name}"] = layout.from_mlx(_numpy(gradient))
         return fetched
+
+    def device_peak_bytes(self) -> int | None:
+        return None if self.job.cell.accelerator == "cpu" else mx.get_peak_memory()
 
 
 def _array(array: np.ndarray, dtype: mx.Dtype) -> mx.array:

@@ -1,14 +1,18 @@
-"""ONNX Runtime on the exported graphs: all graph optimisations, I/O binding."""
+"""ONNX Runtime on the exported graphs: all graph optimisations, I/O binding; on NVIDIA's cards also TensorRT."""
 
 from __future__ import annotations
 
+import ctypes
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import metadata
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
+from arena.measuring import nvml
 from frameworks import base
 
 PROVIDERS = {
@@ -18,53 +22,94 @@ PROVIDERS = {
     "metal": "CoreMLExecutionProvider",
 }
 DEVICES = {"cuda": "cuda"}  # where inputs and outputs live; every other provider takes host memory
+TENSORRT = "TensorrtExecutionProvider"
+#: The package that brings TensorRT as this build of ONNX Runtime links it, and the libraries in it, in the order in
+#: which they need one another; the system's are found without it.
+TENSORRT_PACKAGE = "tensorrt-cu13-libs"
+TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10")
 
 
 class Adapter(base.Adapter):
     """One session serves inference and latency: the graph's batch or sequence axes are dynamic. Another,
     whose graph has a key-value cache, serves ``decode``.
+
+    Option ``graph``: true to capture the forward pass in a CUDA graph and replay it. Option ``provider``:
+    ``tensorrt`` in place of the accelerator's own. Either takes a session for each task, in which every axis has
+    that task's size, since a CUDA graph and an engine are of one size anyway.
     """
 
     def __init__(self, job: base.Job):
         super().__init__(job)
-        provider = PROVIDERS.get(job.cell.accelerator)
+        self.tensorrt = job.cell.options.get("provider") == "tensorrt"
+        self.captured = bool(job.cell.options.get("graph", False))
+        provider = TENSORRT if self.tensorrt else PROVIDERS.get(job.cell.accelerator)
         if provider not in ort.get_available_providers():
             raise base.UnsupportedError(
                 "no-device",
                 f"onnxruntime {ort.__version__} has no execution provider for {job.cell.accelerator} "
                 f"(it has {', '.join(ort.get_available_providers())})",
             )
+        if job.cell.accelerator == "cuda":
+            _load_cuda()
+        if self.tensorrt:
+            if job.cell.lane == "float32":
+                # TensorRT's builder takes TF32 unless told otherwise, and the provider has no option for it.
+                os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
+            _load_tensorrt()
         self.provider = provider
         self.device = DEVICES.get(job.cell.accelerator, "cpu")
-        self.options = ort.SessionOptions()
-        self.options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        self.options.intra_op_num_threads = job.cell.threads
-        self.options.inter_op_num_threads = 1
         self.session: ort.InferenceSession | None = None
 
     def describe(self) -> dict[str, Any]:
+        name = "TensorRT" if self.tensorrt else self.provider.removesuffix("ExecutionProvider")
         return {
             "version": ort.__version__,
-            "backend": self.provider.removesuffix("ExecutionProvider"),
-            "device": self.device,
-            "threads": self.options.intra_op_num_threads,
+            "backend": f"{name}, CUDA graphs" if self.captured else name,
+            "device": _card() if self.job.cell.accelerator == "cuda" else self.device,
+            "threads": self.job.cell.threads,
         }
 
     def load(self) -> None:
         self.graph = self.job.files.export.read_bytes()
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
+        inputs = self.job.task_inputs(task)
         if task == "decode":
-            return self._generation(self.job.task_inputs(task)["input_ids"])
+            return self._generation(inputs["input_ids"])
+        if self.captured or self.tensorrt:
+            return self._fixed(inputs)
         if self.session is None:
             self.session = self._start(self.graph)
             del self.graph
-        session, binding = self.session, self.session.io_binding()
-        for name, array in self.job.task_inputs(task).items():
-            binding.bind_ortvalue_input(name, self._value(array))
-        (output,) = session.get_outputs()
+        (output,) = self.session.get_outputs()
+        binding = self._bound(self.session, inputs)
         binding.bind_output(output.name, self.device)
+        return self._run(self.session, binding)
 
+    def _fixed(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], ort.OrtValue]:
+        """The forward pass at this one size, in buffers that stay where they are."""
+        sizes = {
+            f"{name}_{axis}": size  # as the export names the axes that may change
+            for name, array in inputs.items()
+            for axis, size in enumerate(array.shape)
+        }
+        session = self._start(self.graph, sizes)
+        (output,) = session.get_outputs()
+        binding = self._bound(session, inputs)
+        shape = [sizes.get(size, size) for size in output.shape]
+        result = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.float32, self.device, 0)
+        binding.bind_ortvalue_output(output.name, result)
+        return self._run(session, binding)
+
+    def _bound(self, session: ort.InferenceSession, inputs: Mapping[str, np.ndarray]) -> ort.IOBinding:
+        """A binding with ``inputs`` on the device."""
+        binding = session.io_binding()
+        for name, array in inputs.items():
+            binding.bind_ortvalue_input(name, self._value(array))
+        return binding
+
+    @staticmethod
+    def _run(session: ort.InferenceSession, binding: ort.IOBinding) -> Callable[[], ort.OrtValue]:
         def infer() -> ort.OrtValue:
             session.run_with_iobinding(binding)
             binding.synchronize_outputs()
@@ -76,8 +121,11 @@ class Adapter(base.Adapter):
         """Greedy generation: what a step returns as present is the next step's past and stays on the device;
         the logits come to the host."""
         if self.job.files.decode_export is None:
+            raise base.UnsupportedError("no-kv-cache", f"{self.job.cell.definition} has no graph with a cache")
+        if self.captured or self.tensorrt:
             raise base.UnsupportedError(
-                "no-kv-cache", f"{self.job.cell.definition} has no graph with a cache"
+                "no-kv-cache",
+                "its cache grows with every token, where a captured graph or an engine has one size",
             )
         session = self._start(self.job.files.decode_export.read_bytes())
         _, *past = session.get_inputs()
@@ -111,12 +159,32 @@ class Adapter(base.Adapter):
 
         return generate
 
-    def _start(self, graph: bytes) -> ort.InferenceSession:
-        providers = [(self.provider, {"use_tf32": 0})] if self.device == "cuda" else [self.provider]
-        session = ort.InferenceSession(graph, self.options, providers=providers)
+    def _start(self, graph: bytes, sizes: Mapping[str, int] | None = None) -> ort.InferenceSession:
+        """A session in which the axes named in ``sizes`` have these sizes."""
+        options = ort.SessionOptions()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.intra_op_num_threads = self.job.cell.threads
+        options.inter_op_num_threads = 1
+        for name, size in (sizes or {}).items():
+            options.add_free_dimension_override_by_name(name, size)
+        session = ort.InferenceSession(graph, options, providers=self._providers())
         if session.get_providers()[0] != self.provider:
             raise base.UnsupportedError("no-device", f"{self.provider} did not start; see the log")
         return session
+
+    def _providers(self) -> list[str | tuple[str, dict[str, str]]]:
+        """The providers with their options, the one that computes first."""
+        if self.job.cell.accelerator != "cuda":
+            return [self.provider]
+        cuda = {"use_tf32": str(int(self.job.cell.lane == "tf32"))}
+        if not self.tensorrt:
+            return [(self.provider, cuda | {"enable_cuda_graph": str(int(self.captured))})]
+        cache = self.job.files.cache / "tensorrt"
+        cache.mkdir(parents=True, exist_ok=True)
+        engines = {"trt_engine_cache_enable": "True", "trt_engine_cache_path": str(cache)}
+        timings = {"trt_timing_cache_enable": "True", "trt_timing_cache_path": str(cache)}
+        graphs = {"trt_cuda_graph_enable": str(self.captured)}
+        return [(self.provider, engines | timings | graphs), (PROVIDERS["cuda"], cuda)]
 
     def _value(self, array: np.ndarray) -> ort.OrtValue:
         return ort.OrtValue.ortvalue_from_numpy(array, self.device, 0)
@@ -125,3 +193,38 @@ class Adapter(base.Adapter):
         if task == "decode":
             return {"tokens": np.concatenate(result.tokens, axis=1)[0]}
         return {"output": result.numpy()}
+
+
+def _card() -> str:
+    """The card's name by its driver."""
+    card = nvml.open_gpu()
+    return (card.facts()["name"] if card else None) or "cuda"
+
+
+def _load_cuda() -> None:
+    """Load CUDA's libraries from NVIDIA's wheels, where they are; UnsupportedError where no driver is.
+
+    Without a driver ONNX Runtime says so in the log only, and goes on with the CPU.
+    """
+    if nvml.open_gpu() is None:
+        raise base.UnsupportedError(
+            "no-device", f"onnxruntime {ort.__version__} finds no NVIDIA card or driver here"
+        )
+    ort.preload_dlls()
+
+
+def _load_tensorrt() -> None:
+    """Load TensorRT's libraries, from their package or the system's; UnsupportedError where there are none."""
+    try:
+        files = {file.name: str(file.locate()) for file in metadata.files(TENSORRT_PACKAGE) or []}
+    except metadata.PackageNotFoundError:
+        files = {}
+    for name in TENSORRT_LIBRARIES:
+        try:
+            ctypes.CDLL(files.get(name, name), mode=ctypes.RTLD_GLOBAL)
+        except OSError as error:
+            raise base.UnsupportedError(
+                "no-device",
+                f"onnxruntime {ort.__version__} needs TensorRT 10, and {name} is not here ({error}): NVIDIA's own "
+                f"package index has it as {TENSORRT_PACKAGE} 10",
+            ) from error
