@@ -10,6 +10,7 @@ from arena import files, tensors
 from arena.judging import distances
 from compute_reference import run
 from frameworks.base import Job, UnsupportedError
+from frameworks.pytorch import graphs, regions
 from frameworks.pytorch.adapter import Adapter
 from frameworks.pytorch.models import generation
 from frameworks.pytorch.models.loading import load
@@ -104,3 +105,67 @@ def test_a_device_that_is_not_there_is_said(tmp_path):
     with pytest.raises(UnsupportedError) as raised:
         Adapter(job("SmolVLA", tmp_path, accelerator="xpu"))
     assert raised.value.code == "no-device"
+
+
+REGIONS = {
+    "SmolLM2-135M": ("Layer", lambda config: config["num_hidden_layers"]),
+    "SmolVLA": ("Layer", lambda config: config["num_hidden_layers"]),
+    "ResNet-50": ("Bottleneck", lambda config: sum(config["layers"])),
+    "StableDiffusion": ("ResidualBlock", lambda config: 2 * len(config["channel_multipliers"]) + 1),
+}
+
+
+@pytest.mark.parametrize("name", REGIONS)
+def test_what_repeats_is_found_once_and_whole(name):
+    kind, count = REGIONS[name]
+    found = regions.repeated(double(name))
+    assert [type(part).__name__ for part in found] == [kind] * count(miniatures.config(name))
+
+
+def test_a_layer_that_stands_alone_is_not_compiled_by_itself():
+    """The miniature's encoder has one layer, its decoder more; Whisper's own has several of both."""
+    config = miniatures.config("Whisper-tiny")
+    kinds = [type(part).__name__ for part in regions.repeated(double("Whisper-tiny"))]
+    assert config["encoder_layers"] == 1
+    assert kinds == ["DecoderLayer"] * config["decoder_layers"]
+
+
+def test_a_module_in_which_nothing_repeats_is_not_compiled_by_layer():
+    with pytest.raises(ValueError, match="Sequential has no part that occurs more than once"):
+        regions.compile_regions(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)))
+
+
+@pytest.mark.slow
+def test_compiled_by_layer_it_computes_the_same(tmp_path):
+    """Inference, the cached steps and the gradients: every way in which a layer is called."""
+    adapters = [loaded("SmolLM2-135M", tmp_path, options={"compile": way}) for way in (False, "regional")]
+    for task in ("inference", "decode", "training"):
+        eager, regional = (adapter.fetch(task, adapter.prepare(task)()) for adapter in adapters)
+        assert eager.keys() == regional.keys()
+        for name, expected in eager.items():
+            np.testing.assert_allclose(regional[name], expected, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert adapters[1].describe()["backend"] == "CPU, Inductor by layer"
+
+
+def test_a_continuation_in_tensors_that_stay_in_place_is_the_greedy_one():
+    """What a card captures and replays, here run as it is; twice, as a replay begins again."""
+    module = double("SmolLM2-135M")
+    prompt = torch.tensor(miniatures.inputs("SmolLM2-135M")["decode.input_ids"])
+    count = 9
+    buffers = module.buffers_for(prompt.shape[1] + count)
+    text = graphs.Continuation(
+        lambda prompt: module.prefill(prompt, buffers),
+        lambda token, position: module.step(token, position, buffers),
+        prompt,
+        count,
+    )
+    places = [text.tokens.data_ptr(), text.token.data_ptr(), text.position.data_ptr()]
+    expected, _ = generation.greedy(module, prompt, count)
+    for _ in range(2):
+        with torch.inference_mode():
+            text.start()
+            assert text.token.item() == expected[0]
+            for _ in range(count - 1):
+                text.advance()
+        assert text.tokens[0].tolist() == expected.tolist()
+    assert places == [text.tokens.data_ptr(), text.token.data_ptr(), text.position.data_ptr()]

@@ -1,4 +1,4 @@
-"""PyTorch, eager and compiled with Inductor: float32, TF32 and bfloat16."""
+"""PyTorch, eager and compiled with Inductor, with and without CUDA graphs: float32, TF32, bfloat16 and float16."""
 
 from __future__ import annotations
 
@@ -12,17 +12,26 @@ import torch
 
 from arena import tensors
 from frameworks import base
+from frameworks.pytorch import graphs, regions
 from frameworks.pytorch.models import generation, losses
 from frameworks.pytorch.models.loading import load as load_module
 
 # What a lane's weights and activations are.
-LANES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16}
+LANES = {
+    "float32": torch.float32,
+    "tf32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+#: The compiler's modes that replay what they compiled as CUDA graphs.
+GRAPHED = ("reduce-overhead", "max-autotune")
 DEVICES = {"cpu": "cpu", "cuda": "cuda", "rocm": "cuda", "metal": "mps", "xpu": "xpu"}
 
 
 class Adapter(base.Adapter):
-    """Option ``compile``: false for eager, true for ``torch.compile``. Option ``mode``: the compiler's own
-    word for what else it should do, such as ``reduce-overhead`` for CUDA graphs.
+    """Option ``compile``: false for eager, true for ``torch.compile`` of the whole, ``regional`` for each repeated
+    layer by itself. Option ``mode``: the compiler's own word for what else it should do, such as ``reduce-overhead``
+    for CUDA graphs. Option ``graph``: true to capture a CUDA graph by hand around an iteration, of whatever runs in it.
     """
 
     def __init__(self, job: base.Job):
@@ -32,8 +41,11 @@ class Adapter(base.Adapter):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = job.cell.lane == "tf32"
         torch.set_num_threads(job.cell.threads)
         self.device = _device(job.cell.accelerator)
-        self.compiled = bool(job.cell.options.get("compile", False))
+        self.regional = job.cell.options.get("compile") == "regional"
+        self.compiled = bool(job.cell.options.get("compile", False)) and not self.regional
         self.mode = job.cell.options.get("mode")
+        self.graphed = self.mode in GRAPHED
+        self.captured = bool(job.cell.options.get("graph", False))
         self.module: torch.nn.Module | None = None
         on_gpu = self.device.type == "cuda"
         self.events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if on_gpu else None
@@ -43,12 +55,12 @@ class Adapter(base.Adapter):
         backend = runs.get(self.device.type) or (
             f"ROCm {torch.version.hip}" if torch.version.hip else f"CUDA {torch.version.cuda}"
         )
-        compiler = ", Inductor" if self.compiled else ""
-        graphs = ", CUDA graphs" if self.mode == "reduce-overhead" else ""
+        compiler = ", Inductor by layer" if self.regional else ", Inductor" if self.compiled else ""
+        replayed = ", CUDA graphs" if self.graphed or self.captured else ""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
         return {
             "version": torch.__version__,
-            "backend": f"{backend}{compiler}{graphs}",
+            "backend": f"{backend}{compiler}{replayed}",
             "device": name,
             "threads": torch.get_num_threads(),
         }
@@ -62,6 +74,8 @@ class Adapter(base.Adapter):
                 self.job.cell.definition, self.job.architecture(), self.weights, self.dtype, self.device
             ).eval()
             del self.weights  # the module has them now
+            if self.regional:
+                regions.compile_regions(self.module)
         inputs = {name: self._tensor(array) for name, array in self.job.task_inputs(task).items()}
         if task == "decode":
             return self._generation(inputs["input_ids"])
@@ -73,7 +87,7 @@ class Adapter(base.Adapter):
             with torch.inference_mode():
                 return module(**inputs)
 
-        return self._waiting(infer)
+        return self._iteration(infer)
 
     def _training_step(self, inputs: dict[str, torch.Tensor]) -> Callable[[], Any]:
         module = self.module
@@ -91,17 +105,19 @@ class Adapter(base.Adapter):
             loss.backward()
             return loss.detach()
 
-        return self._waiting(train)
+        return self._iteration(train)
 
     def _generation(self, prompt: torch.Tensor) -> Callable[[], base.Generation]:
         if not hasattr(self.module, "step"):
             raise base.UnsupportedError("no-kv-cache", f"{self.job.cell.definition} has no cached step here")
         count = self.job.cell.decode_tokens
         buffers = self.module.buffers_for(prompt.shape[1] + count)
-        if self.mode == "reduce-overhead":
+        if self.graphed:
             for buffer in itertools.chain.from_iterable(buffers):
                 torch._dynamo.mark_static_address(buffer)  # a CUDA graph may then write to it
         prefill, step = self._compile(self.module.prefill), self._compile(self.module.step)
+        if self.captured:
+            return self._waiting(self._replayed(prefill, step, prompt, buffers))
 
         @torch.inference_mode()
         def generate() -> base.Generation:
@@ -121,12 +137,38 @@ class Adapter(base.Adapter):
 
         return self._waiting(generate)
 
+    def _replayed(
+        self, prefill: Callable, step: Callable, prompt: torch.Tensor, buffers: Any
+    ) -> Callable[[], base.Generation]:
+        """Generation with the prompt's pass and one token's pass captured, each in a CUDA graph."""
+        count = self.job.cell.decode_tokens
+        with torch.inference_mode():
+            text = graphs.Continuation(
+                lambda prompt: prefill(prompt, buffers),
+                lambda token, position: step(token, position, buffers),
+                prompt,
+                count,
+            )
+            start = graphs.captured(text.start, self.device)
+            advance = graphs.captured(text.advance, self.device, warm=lambda: (text.start(), text.advance()))
+
+        def generate() -> base.Generation:
+            begin = time.perf_counter_ns()
+            start()
+            text.token.item()  # waits for the device, once: the other tokens may follow one another
+            first_token_ns = time.perf_counter_ns() - begin
+            for _ in range(count - 1):
+                advance()
+            return base.Generation(text.tokens.cpu(), first_token_ns)
+
+        return generate
+
     def _compile(self, function: Callable) -> Callable:
         """``function`` as this row runs it."""
         if not self.compiled:
             return function
         compiled = torch.compile(function, fullgraph=True, dynamic=False, mode=self.mode)
-        if self.mode != "reduce-overhead":
+        if not self.graphed:
             return compiled
 
         def replay(*arguments: Any, **named: Any) -> Any:
@@ -150,6 +192,10 @@ class Adapter(base.Adapter):
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         """``array`` on the device, floating-point ones in the lane's dtype."""
         return torch.from_numpy(array).to(self.device, self.dtype if array.dtype.kind == "f" else None)
+
+    def _iteration(self, enqueue: Callable[[], Any]) -> Callable[[], Any]:
+        """``enqueue`` with a wait for its end, and as a CUDA graph where this row captures one."""
+        return self._waiting(graphs.captured(enqueue, self.device) if self.captured else enqueue)
 
     def _waiting(self, enqueue: Callable[[], Any]) -> Callable[[], Any]:
         """``enqueue``, which puts one iteration into the device's queue, and then a wait for its end.
