@@ -36,6 +36,7 @@ FRAMEWORKS = {
         **framework,
         **variant,
         "accelerators": framework["accelerators"],
+        "environment": frameworks.environment(framework, row),
         "id": identifier,
     }
     for identifier, framework in CONFIG["frameworks"].items()

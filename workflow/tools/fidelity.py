@@ -21,6 +21,7 @@ import numpy as np
 
 import library  # noqa: F401
 from arena import files
+from arena.configuration import frameworks
 from arena.configuration.loader import resolve
 from arena.contract import codec
 from arena.contract import round as rounds
@@ -52,7 +53,7 @@ def ours(pair: Pair, setting: Setting, python: Path, folder: Path) -> list[float
         definition=model["definition"],
         loss=model["loss"],
         options=options | pair.options,
-        environment=entry["environment"],
+        environment=frameworks.environment(entry, pair.row),
         distribution=entry["distribution"],
         libraries=entry["libraries"],
         threads=setting.threads,

@@ -153,5 +153,6 @@ def test_a_new_model_and_framework_need_no_other_change(project):
     run = {"models": ["ResNet-50b"], "rows": ["x"], "baseline": "x"}
     resolved = loader.resolve({"run": run}, project)
     assert resolved["run"] == run
-    row = {"label": "X", "lane": "float32", "options": {}, "accelerators": {}, "elsewhere": None}
+    row = {"label": "X", "lane": "float32", "elsewhere": None}
+    row |= {"options": {}, "environment": {}, "accelerators": {}}
     assert resolved["frameworks"]["x"]["rows"] == {"x": row}

@@ -330,6 +330,10 @@ BAD = {
         "frameworks: {jax: {environment: {FLAGS: '--threads={cores}'}}}",
         [("frameworks.jax.environment.FLAGS", "{cores}", "only `threads` or `cache`")],
     ),
+    "a row's variable with braces": (
+        "frameworks: {jax: {rows: {jax: {label: JAX, environment: {FLAGS: '{cores}'}}}}}",
+        [("frameworks.jax.rows.jax.environment.FLAGS", "{cores}", "only `threads` or `cache`")],
+    ),
     "everything at once": (
         """
         run: {models: [ResNet50, SmolVLA], baseline: jaxx, rouns: 1}

@@ -42,7 +42,7 @@ def test_every_room_is_a_frameworks():
     [
         ("jax", "cpu", "jax", "jax", "cpu"),
         ("jax", "cuda", "jax-cuda", "jax", "cuda"),
-        ("onnxruntime", "cuda", "onnxruntime", "onnxruntime-gpu", "cuda"),
+        ("onnxruntime", "cuda", "onnxruntime-cuda", "onnxruntime-gpu[cuda,cudnn]", "cuda"),
         ("meganeura", "cuda", "rust", "meganeura", "vulkan"),
         ("meganeura", "cpu", "rust", "meganeura", "lavapipe"),
         ("meganeura", "vulkan", "rust", "meganeura", "vulkan"),
@@ -64,7 +64,7 @@ def test_a_row_overrides_its_framework():
     row = {"lane": "float32", "accelerators": {"cuda": {"interface": "tensorrt"}}, "elsewhere": None}
     entry = CATALOGUE["onnxruntime"] | {"rows": {"trt": row}}
     found = frameworks.reach(entry, "trt", "cuda")
-    assert (found["interface"], found["distribution"]) == ("tensorrt", "onnxruntime-gpu")
+    assert (found["interface"], found["distribution"]) == ("tensorrt", "onnxruntime-gpu[cuda,cudnn]")
     assert frameworks.reach(entry, "trt", "cpu") is None
     reason = frameworks.unsupported(entry, "trt", "ResNet-50", "resnet", "cpu")
     assert reason == {"code": "no-device", "why": "This row is for cuda."}
@@ -107,7 +107,7 @@ def test_tasks_come_with_their_codes():
 
 def test_a_framework_may_be_installed_under_several_names():
     names = [each["distribution"] for each in frameworks.distributions(CATALOGUE["onnxruntime"])]
-    assert names == ["onnxruntime", "onnxruntime-gpu", "onnxruntime-migraphx"]
+    assert names == ["onnxruntime", "onnxruntime-gpu[cuda,cudnn]", "onnxruntime-migraphx"]
 
 
 def test_formats_know_their_maker():
@@ -116,3 +116,16 @@ def test_formats_know_their_maker():
     assert {name: made[name]["framework"] for name in makers} == makers
     assert (made["onnx"]["env"], made["openvino"]["env"]) == ("reference", "openvino")
     assert frameworks.exporter_file(made["onnx"], "decode") == f"{ROOMS}/onnxruntime/export_decode.py"
+
+
+def test_a_row_s_own_variables_count_before_the_framework_s():
+    rows = {"a": {"environment": {"X": "2", "Y": "{cache}"}}, "b": {"environment": {}}}
+    entry = {"environment": {"X": "1", "Z": "3"}, "rows": rows}
+    assert frameworks.environment(entry, "a") == {"X": "2", "Y": "{cache}", "Z": "3"}
+    assert frameworks.environment(entry, "b") == {"X": "1", "Z": "3"}
+
+
+def test_llama_cpp_s_strict_row_takes_tf32_back_and_its_tf32_row_does_not():
+    entry = CATALOGUE["llamacpp"]
+    strict, fast = (frameworks.environment(entry, row) for row in ("llamacpp", "llamacpp-tf32"))
+    assert (strict.get("NVIDIA_TF32_OVERRIDE"), fast.get("NVIDIA_TF32_OVERRIDE")) == ("0", None)

@@ -64,6 +64,11 @@ def reach(entry: Entry, row: str, accelerator: str) -> dict[str, Any] | None:
     return found
 
 
+def environment(entry: Entry, row: str) -> dict[str, str]:
+    """The variables of the row's measuring process: the framework's and its own, which count where both are."""
+    return {**entry["environment"], **entry["rows"][row]["environment"]}
+
+
 def unsupported(entry: Entry, row: str, model: str, definition: str, accelerator: str) -> Reason | None:
     """Why the row cannot run the model on the accelerator; None if it can, as far as its file tells."""
     variant = entry["rows"][row]

@@ -140,13 +140,18 @@ def _check_source(source: dict, asked: str, path: validator.Path, basedir: Path)
 
 def _check_environment(config: dict, basedir: Path) -> Iterator[Problem]:
     for framework, entry in config["frameworks"].items():
-        for variable, value in entry["environment"].items():
-            try:
-                value.format(threads=1, cache="cache")
-            except (KeyError, IndexError, ValueError, AttributeError):
-                path = ("frameworks", framework, "environment", variable)
-                text = "text in which braces hold only `threads` or `cache`, or are doubled"
-                yield Problem(path, f"{shown(value)} is not allowed; allowed: {text}")
+        places = [(("frameworks", framework, "environment"), entry["environment"])]
+        places += [
+            (("frameworks", framework, "rows", row, "environment"), variant["environment"])
+            for row, variant in entry["rows"].items()
+        ]
+        for path, variables in places:
+            for variable, value in variables.items():
+                try:
+                    value.format(threads=1, cache="cache")
+                except (KeyError, IndexError, ValueError, AttributeError):
+                    text = "text in which braces hold only `threads` or `cache`, or are doubled"
+                    yield Problem((*path, variable), f"{shown(value)} is not allowed; allowed: {text}")
 
 
 def _check_adapters(config: dict, basedir: Path) -> Iterator[Problem]:
@@ -385,7 +390,10 @@ CHECKS: dict[Callable[[dict, Path], Iterator[Problem]], list[tuple[str, ...]]] =
         ("models", "*", "definition"),
         ("models", "*", "source", "**"),
     ],
-    _check_environment: [("frameworks", "*", "environment", "**")],
+    _check_environment: [
+        ("frameworks", "*", "environment", "**"),
+        ("frameworks", "*", "rows", "*", "environment", "**"),
+    ],
     _check_adapters: [("frameworks", "*", "adapter"), ("frameworks", "*", "engine")],
     _check_unsupported: [("frameworks", "*", "unsupported"), ("models", "*", "definition")],
     _check_accelerators: [("frameworks", "*", "accelerators"), ("frameworks", "*", "rows", "**")],

@@ -1,4 +1,4 @@
-"""JAX, jit-compiled by XLA: float32, TF32 and bfloat16."""
+"""JAX, jit-compiled by XLA: float32, TF32, bfloat16 and float16."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ LANES = {
     "float32": (jnp.float32, "highest"),
     "tf32": (jnp.float32, "tensorfloat32"),
     "bfloat16": (jnp.bfloat16, "default"),
+    "float16": (jnp.float16, "default"),
 }
 CONSTANTS = ("running_mean", "running_var")  # of batch normalisation: all other weights are trained
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import time
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -33,14 +32,14 @@ class Adapter(base.Adapter):
     """One session serves inference and latency: the graph's batch or sequence axes are dynamic. Another,
     whose graph has a key-value cache, serves ``decode``.
 
-    Option ``graph``: true to capture the forward pass in a CUDA graph and replay it. Option ``provider``:
-    ``tensorrt`` in place of the accelerator's own. Either takes a session for each task, in which every axis has
+    Option ``graph``: true to capture the forward pass in a CUDA graph and replay it. That and TensorRT, where it is
+    the interface, take a session for each task, in which every axis has
     that task's size, since a CUDA graph and an engine are of one size anyway.
     """
 
     def __init__(self, job: base.Job):
         super().__init__(job)
-        self.tensorrt = job.cell.options.get("provider") == "tensorrt"
+        self.tensorrt = job.cell.interface == "tensorrt"
         self.captured = bool(job.cell.options.get("graph", False))
         provider = TENSORRT if self.tensorrt else PROVIDERS.get(job.cell.accelerator)
         if provider not in ort.get_available_providers():
@@ -52,9 +51,6 @@ class Adapter(base.Adapter):
         if job.cell.accelerator == "cuda":
             _load_cuda()
         if self.tensorrt:
-            if job.cell.lane == "float32":
-                # TensorRT's builder takes TF32 unless told otherwise, and the provider has no option for it.
-                os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
             _load_tensorrt()
         self.provider = provider
         self.device = DEVICES.get(job.cell.accelerator, "cpu")
