@@ -178,11 +178,6 @@ def test_a_row_whose_environment_contradicts_its_lane_is_refused(adapter_for, la
         adapter_for(lane, "cuda", override)
 
 
-def test_tf32_is_for_nvidia_s_cards(adapter_for):
-    with pytest.raises(base.UnsupportedError, match="TF32 is a format of NVIDIA's tensor cores"):
-        adapter_for("tf32", "cpu", None)
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems' linkers bind a library to its own")
 def test_the_libstdcxx_that_numpy_has_loaded_is_everybody_s():
     """A second copy within libggml-cuda then binds to it, where both at work end the process."""

@@ -143,6 +143,21 @@ def test_the_gate_and_failures_give_their_reasons(tmp_path):
     ]
 
 
+def test_a_float32_row_that_is_tf32_is_told_with_the_row_that_says_so(tmp_path):
+    own = rows(mixed(tmp_path))
+    strict = next(row for row in own if row["framework"] == "ONNX Runtime")
+    strict |= {
+        "status": "different",
+        "verdict_reasons": "inference: computes in TF32, whatever it calls itself",
+    }
+    alone = said(findings.find(own, []), "ONNX Runtime has wrong results")
+    assert alone.text.endswith("whatever it calls itself. It has no TF32 row here.")
+    honest = strict | {"status": "pass", "lane": "tf32", "verdict_reasons": None}
+    others = [honest | {"framework": name} for name in ("ONNX Runtime TF32", "ONNX Runtime TF32, CUDA graph")]
+    found = said(findings.find([*own, *others], []), "ONNX Runtime has wrong results")
+    assert found.text.endswith("whatever it calls itself. Its TF32 row is ONNX Runtime TF32 (pass).")
+
+
 @pytest.mark.parametrize(("published", "ratio"), [("400", 10.0), ("4.0", 10.0), ("70", None), ("25", None)])
 def test_sources_that_differ_more_than_twofold_on_like_hardware(tmp_path, published, ratio):
     own = rows(mixed(tmp_path))  # 40 ms, on "Xeon | <Gold>"

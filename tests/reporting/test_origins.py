@@ -8,7 +8,9 @@ import records
 from platform_csv import good, own_csv
 from report_text import page, table_lines
 from reporting import columns, origins
+from runner import REPOSITORY
 
+PUBLISHED_5080 = REPOSITORY / "report/published/nvidia-geforce-rtx-5080.csv"
 HUB = "hub HuggingFaceTB/SmolLM2-135M@93efa2f"
 
 
@@ -85,3 +87,26 @@ def test_only_rows_that_pass_in_float32_are_judged(tmp_path, own):
     assert origins.loss_check([row | {"lane": "int8"} for row in rows], 6.01) is None
     # one wrong row among right ones is enough
     assert "failed" in origins.loss_check([rows[0], rows[1] | {"loss": 6.02}], 6.01)
+
+
+def asked(**changes):
+    row = {"platform": "NVIDIA GeForce RTX 5080", "framework": "PyTorch", "measured_by": "kvark/inferena"}
+    return origins.asks_for(row | {"lane": None} | changes)
+
+
+def test_what_a_source_asks_for_without_a_word_is_said_of_its_rows():
+    """Its NVIDIA rows of PyTorch alone: other devices have no TF32, and a row with a lane says itself what it is."""
+    assert asked() == "TF32"
+    others = [
+        {"platform": "Apple M3"}, {"framework": "Candle"}, {"measured_by": "arena"}, {"lane": "float32"}
+    ]  # fmt: skip
+    assert [asked(**other) for other in others] == [None] * 4
+
+
+def test_the_source_s_note_has_the_call(tmp_path, own):
+    text = page(tmp_path, own, [PUBLISHED_5080])
+    note = next(line for line in text.splitlines() if "Measured elsewhere, by kvark/inferena" in line)
+    assert note.endswith(
+        "on NVIDIA cards PyTorch asks for TF32 "
+        '(set\\_float32\\_matmul\\_precision("high")), so those rows are not float32.'
+    ), note

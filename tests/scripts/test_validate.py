@@ -70,6 +70,30 @@ def test_one_bad_round_decides_and_is_named(cell, number):
     assert found["reasons"][0] == f"latency: relative L2 3e-2 > 1e-4 (round {number})"
 
 
+@pytest.mark.parametrize(
+    ("accelerator", "said"),
+    [("cuda", "inference: computes in TF32, whatever it calls itself"), ("cpu", None)],
+)
+def test_a_float32_row_that_computes_in_tf32_is_told_so(cell, accelerator, said):
+    """It is struck all the same; on a device that has no TF32 the error is only an error."""
+    exact = cell.outputs["inference.output"]
+    noise = np.random.default_rng(6).standard_normal(exact.shape)
+    noise -= exact * np.vdot(noise, exact) / np.vdot(exact, exact)  # 36 numbers may correlate by chance
+    output = exact + noise * 1e-3 * np.linalg.norm(exact) / np.linalg.norm(noise)
+    for number in ROUNDS:
+        cell.record(number, accelerator=accelerator)
+        cell.output(number, inference=output.astype(np.float32))
+    found = cell.judge()
+    assert found["verdict"] != "pass"
+    told = [reason for reason in found["reasons"] if "whatever it calls itself" in reason]
+    assert [reason.split(": its error")[0] for reason in told] == ([said] if said else [])
+    for number in ROUNDS:
+        cell.record(number, accelerator=accelerator, lane="tf32")
+    reduced = TOLERANCES | {"relative_l2": 1e-4, "mean_kl": 1e-2}
+    reasons = cell.judge(**{"--tolerances": [json.dumps(reduced)]})["reasons"]
+    assert not [reason for reason in reasons if "whatever" in reason]  # it says so itself
+
+
 def test_order_of_files_does_not_matter(cell):
     cell.output(2, latency=noisy(cell.outputs["latency.output"], 0.03))
     assert cell.judge(rounds=(3, 1, 2)) == cell.judge(rounds=(1, 2, 3))

@@ -24,7 +24,7 @@ from arena.contract import round as contract_round
 from arena.contract.measured import Task
 from arena.contract.round import Round
 from arena.contract.verdict import Part, Parts, Verdict
-from arena.judging import distances, losses, verdict
+from arena.judging import distances, losses, precision, verdict
 
 
 @dataclass(frozen=True)
@@ -193,6 +193,11 @@ def validate(
     if held:
         judged = verdict.judge(held, tolerances, close_factor)
         reasons += judged["reasons"]
+        if strict and judged["parts"].get("inference", "pass") != "pass":
+            worst = measured["inference"]["rounds"].get("relative_l2")
+            reasons += [
+                text for each in rounds if each.number == worst for text in computed_in(each, reference)
+            ]
     complete = "inference" in measured and all(each.record.status == "ok" for each in rounds)
     cell = rounds[0].record.cell
     return Verdict(
@@ -253,6 +258,15 @@ def output_figures(this: Process, task: str, reference: Reference, noise: float)
         figures["loss_error"] = loss_error(loss, reference.loss)
         figures["printed_loss_error"] = loss_error(this.record.loss, loss)
     return figures
+
+
+def computed_in(this: Process, reference: Reference) -> list[str]:
+    """In words, the narrower format in which a float32 round was computed, if its output shows one."""
+    output, expected = this.outputs.get("inference.output"), reference.outputs["inference.output"]
+    if output is None or output.shape != expected.shape or not np.isfinite(output).all():
+        return []
+    found = precision.narrower(output, expected, this.record.cell.accelerator)
+    return [f"inference: {found[1]}"] if found else []
 
 
 def token_figures(this: Process, reference: Reference) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reporting import markdown as md
+from reporting import origins
 from reporting.columns import TASKS, Row
 
 RANKED = ("pass", "match")
@@ -80,6 +81,8 @@ def framework(row: Row) -> md.Markdown:
     text = " ".join(filter(None, (row["framework"], row["version"])))
     if row.get("lane") not in (None, "float32"):
         text += f", {row['lane']}"
+    if asked := origins.asks_for(row):
+        text += f", {asked}"
     if row["backend"]:
         text += f" ({row['backend']})"
     marks = [" ≈"] if row["status"] == "close" else []
@@ -124,7 +127,10 @@ def sources(
         mark = MARKS[count] if count < len(MARKS) else f"{MARKS[0]}{count + 1}"
         by = key[0] or "a source that the file does not name"
         who = escape(f"{by} ({key[1]})" if key[1] else by)
-        notes[key] = (mark, md.Markdown(f"{who}, {PROTOCOLS[is_ours(row)]}"))
+        words = [who, PROTOCOLS[is_ours(row)]]
+        if said := origins.precision_note([each for each in published if source_of(each) == key]):
+            words.append(escape(said))
+        notes[key] = (mark, md.Markdown(", ".join(words)))
     return notes
 
 

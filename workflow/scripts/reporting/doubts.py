@@ -27,10 +27,29 @@ def gate(groups: list[Group]) -> list[Finding]:
     for (platform, own, framework, status, why), members in found.items():
         text = f"{platform}: {framework} {words[status]} in {', '.join(group.model for group, _ in members)}"
         text += f": {why}." if why else "; its source gives no reason."
+        text += _honest_row(groups, platform, framework, why)
         model = members[0][0].model if len(members) == 1 else None
         cells = tuple(cell(group, row, "status") for group, row in members)
         lines.append(Finding("gate", text, own, platform, model, cells=cells))
     return lines
+
+
+def _honest_row(groups: list[Group], platform: str, framework: str, why: str) -> str:
+    """Where a float32 row turns out to be TF32: which row of the same framework says so itself, and its verdict."""
+    if "computes in TF32" not in why:
+        return ""
+    rows = {
+        row["framework"]: row["status"]
+        for group in groups
+        if group.platform == platform
+        for row in group.rows
+        if row.get("lane") == "tf32" and row["framework"].split()[0] == framework.split()[0]
+    }
+    if not rows:
+        return " It has no TF32 row here."
+    words = set(framework.split())
+    nearest = min(rows, key=lambda name: len(words.symmetric_difference(name.split())))
+    return f" Its TF32 row is {nearest} ({rows[nearest]})."
 
 
 def _reason(row: Row) -> str:

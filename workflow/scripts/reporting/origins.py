@@ -1,4 +1,4 @@
-"""Which weights a row ran: the mark where they differ within a table, and the check of a known loss."""
+"""Which weights and precision a row ran, where its table does not say: marks, and the check of a known loss."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from reporting import markdown as md
 from reporting.columns import Row
 
 MARKS = ("◇", "◆", "○", "●")
+#: Published sources that say float32, or nothing, and ask their framework for TF32 on NVIDIA's cards: by whom they are
+#: measured, the framework, and the call in their code.
+ASKS_FOR_TF32 = {("kvark/inferena", "PyTorch"): 'set_float32_matmul_precision("high")'}
 
 
 def mark(rows: list[Row]) -> list[md.Markdown]:
@@ -47,3 +50,18 @@ def loss_check(rows: list[Row], expected: float | None) -> md.Markdown | None:
         f"**Check of the hub's weights failed**: the loss is {worst:.2f}, {expected:.2f} is known of them. "
         "These are other weights or inputs, or the loss is another."
     )
+
+
+def asks_for(row: Row) -> str | None:
+    """``TF32`` where a published row's own code asks for it, though the row names no precision; else None."""
+    known = (row.get("measured_by"), row["framework"].split()[0]) in ASKS_FOR_TF32
+    return "TF32" if known and row["platform"].startswith("NVIDIA") and not row.get("lane") else None
+
+
+def precision_note(rows: list[Row]) -> str | None:
+    """What is to be said of the precision of one source's ``rows``; None where they are what they say."""
+    asked = {(row["measured_by"], row["framework"].split()[0]) for row in rows if asks_for(row)}
+    calls = [f"{framework} asks for TF32 ({ASKS_FOR_TF32[by, framework]})" for by, framework in sorted(asked)]
+    if not calls:
+        return None
+    return f"on NVIDIA cards {' and '.join(calls)}, so those rows are not float32"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reporting import comparison, quantities, views
+from reporting import comparison, origins, quantities, views
 from reporting import markdown as md
 from reporting.columns import Row
 from reporting.groups import Group, grouped
@@ -83,7 +83,7 @@ class Tables:
             "framework": md.one_line(row["framework"]),
             "version": md.one_line(row["version"] or ""),
             "lane": shown_lane(group),
-            "backend": md.one_line(row["backend"] or ""),
+            "backend": backend(row),
             "status": row["status"],
             "evidence": self.evidence.get(id(row)),
             "figures": [
@@ -163,6 +163,11 @@ class Tables:
 def shown_lane(group: Group) -> str:
     """The precision, where it is worth a word."""
     return "" if group.lane in ("", "float32") else md.one_line(group.lane)
+
+
+def backend(row: Row) -> str:
+    """By which means the row computes, and the precision that its source asks for without a word."""
+    return md.one_line(", ".join(filter(None, (row["backend"], origins.asks_for(row)))))
 
 
 def figure(row: Row, quantity: Quantity, mark: str, strict: str | None) -> dict[str, Any]:
