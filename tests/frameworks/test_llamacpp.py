@@ -148,9 +148,7 @@ def adapter_for(monkeypatch, tmp_path):
         monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
         if override is not None:
             monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", override)
-        paths = dict.fromkeys(("weights", "config", "inputs", "cache", "export"), tmp_path)
-        job = base.Job(**paths, definition="llama", loss="", lane=lane, accelerator=accelerator, threads=1)
-        return module.Adapter(job)
+        return module.Adapter(jobs.job(tmp_path, lane=lane, accelerator=accelerator))
 
     return make
 

@@ -123,7 +123,9 @@ class Adapter(base.Adapter):
     def _put(self, array: np.ndarray) -> ctranslate2.StorageView:
         """``array`` on the device; on the CPU a view of it."""
         view = ctranslate2.StorageView.from_array(array)
-        return view if self.job.cell.accelerator == "cpu" else view.to_device(DEVICES[self.job.cell.accelerator])
+        return (
+            view if self.job.cell.accelerator == "cpu" else view.to_device(DEVICES[self.job.cell.accelerator])
+        )
 
 
 def _numpy(view: ctranslate2.StorageView) -> np.ndarray:

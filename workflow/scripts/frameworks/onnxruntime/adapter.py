@@ -117,7 +117,9 @@ class Adapter(base.Adapter):
         """Greedy generation: what a step returns as present is the next step's past and stays on the device;
         the logits come to the host."""
         if self.job.files.decode_export is None:
-            raise base.UnsupportedError("no-kv-cache", f"{self.job.cell.definition} has no graph with a cache")
+            raise base.UnsupportedError(
+                "no-kv-cache", f"{self.job.cell.definition} has no graph with a cache"
+            )
         if self.captured or self.tensorrt:
             raise base.UnsupportedError(
                 "no-kv-cache",
