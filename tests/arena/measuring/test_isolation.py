@@ -2,12 +2,15 @@
 
 import socket
 import sys
+import time
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import jobs
+import measure
 from arena import files, tensors
 from arena.measuring import supervisor
 
@@ -59,6 +62,11 @@ def test_cold_start_is_from_the_process_to_its_first_output(tmp_path):
 def test_what_only_the_arena_does_is_no_part_of_a_cold_start(tmp_path):
     record, _ = measured(tmp_path, OPTIONS | {"own_s": 1000})
     assert -1000 < record.cold_start_s < record.duration_s - 1000
+    assert 0 < measure.RECORDS_S < 1
+    job = replace(jobs.job(tmp_path, adapter=jobs.ADAPTERS / "generating.py"), cell=record.cell)
+    ours = measure.Measurement(job, own_s=500)
+    ours.run()
+    assert -1600 < ours.record.first_output_monotonic_s - time.monotonic() < -1500
 
 
 @needs_namespaces
