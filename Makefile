@@ -27,7 +27,7 @@ since: setup  ## this run's tables against those before it, from results/history
 	@python workflow/tools/since.py
 
 check: setup .venv-tests/ready  ## the unit tests, without slow ones and the network: two minutes on two cores
-	.venv-tests/bin/python -m pytest -m 'not slow and not network' --numprocesses logical --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 .venv-tests/bin/python -m pytest -m 'not slow and not network' --numprocesses logical --maxprocesses 8 --dist loadfile $(ARGS)
 
 test: lint .venv-tests/ready  ## lint, then all tests (ARGS='-k gate' to choose)
 	.venv-tests/bin/python -m pytest $(ARGS)

@@ -112,18 +112,21 @@ def run_snakemake(folder):
 # --- with Snakemake ----------------------------------------------------------------------------------
 
 
+@pytest.mark.network
 def test_jobs_run_in_the_environment_that_their_rule_names(project):
     assert (project / "versions.txt").read_text().strip() == str(pins(BASE)["numpy"].specifier)[2:]
     prefix = Path((project / "prefix.txt").read_text().strip())
     assert prefix.parent == project / ".snakemake" / "conda"
 
 
+@pytest.mark.network
 def test_environment_holds_what_the_file_lists_and_nothing_else(project):
     site_packages = Path((project / "prefix.txt").read_text().strip(), "lib", "python3.11", "site-packages")
     installed = {canonicalize_name(d.name): d.version for d in distributions(path=[str(site_packages)])}
     assert installed == {name: str(pin.specifier)[2:] for name, pin in pins(BASE).items()}
 
 
+@pytest.mark.network
 def test_bytecode_is_compiled_though_python_may_not_write_it(project):
     numpy = Path((project / "prefix.txt").read_text().strip(), "lib/python3.11/site-packages/numpy")
     modules = [m for m in numpy.rglob("*.py") if "tests" not in m.parts]
@@ -131,6 +134,7 @@ def test_bytecode_is_compiled_though_python_may_not_write_it(project):
     assert len(compiled) == len(modules) > 100
 
 
+@pytest.mark.network
 def test_second_run_does_nothing_and_nothing_is_left_over(project):
     prefix = Path((project / "prefix.txt").read_text().strip())
     before = prefix.stat().st_mtime_ns
@@ -247,6 +251,7 @@ def test_unusable_file_is_refused_by_name_and_leaves_nothing(tmp_path, text, exp
     assert not list((tmp_path / "made").glob("*"))
 
 
+@pytest.mark.network
 def test_missing_transitive_pin_is_refused(tmp_path):
     file = tmp_path / "tool.yaml"
     jinja2 = pins(REPOSITORY / "envs" / "report.yaml")["jinja2"]
@@ -355,6 +360,7 @@ def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path, wheels, pro
     assert {entry.name for entry in made.iterdir()} == {"prefix", recent.name}
 
 
+@pytest.mark.network
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_interrupted_creation_leaves_neither_files_nor_processes(tmp_path, signum):
     made = tmp_path / "made"

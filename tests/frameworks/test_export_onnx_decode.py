@@ -22,6 +22,8 @@ from frameworks.pytorch.models import generation
 from frameworks.pytorch.models.loading import load
 from models.spec import llama as spec
 
+pytestmark = pytest.mark.slow
+
 # one layer: the exporter's time grows with them
 CONFIG = miniatures.config("SmolLM2-135M") | {"num_hidden_layers": 1}
 WEIGHTS = {name: miniatures.weights("SmolLM2-135M")[name] for name in spec.tensors(CONFIG)}

@@ -45,6 +45,11 @@ GRADIENT_COSINE = 0.9999
 every_model = pytest.mark.parametrize("name", miniatures.MODELS)
 
 
+def with_slow(*slow: str) -> list:
+    """Every model, these marked slow: XLA compiles them for seconds."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in miniatures.MODELS]
+
+
 @functools.cache
 def reference(name: str) -> compute_reference.Results:
     """The miniature's outputs, loss and gradients in float64 PyTorch."""
@@ -141,7 +146,7 @@ def test_outputs_agree_with_the_float64_reference(name, tmp_path):
         assert relative_l2(output, getattr(expected, task)) <= RELATIVE_L2, task
 
 
-@every_model
+@pytest.mark.parametrize("name", with_slow("SmolVLA", "StableDiffusion", "ResNet-50", "Whisper-tiny"))
 def test_gradients_agree_with_the_float64_reference(name, tmp_path):
     adapter, expected = loaded(name, tmp_path), reference(name)
     step = adapter.prepare("training")
@@ -174,11 +179,11 @@ def test_greedy_tokens_are_the_reference_s(tmp_path):
 def test_cached_logits_are_those_of_one_pass():
     params = {name: layout.to_jax(name, array) for name, array in miniatures.weights("SmolLM2-135M").items()}
     config, ids = miniatures.config("SmolLM2-135M"), jnp.arange(100, 110)[None]
-    whole = llama.forward(params, config, ids)
-    logits, cache = llama.prefill(params, config, ids[:, :7], length=16)
-    found = [logits]
+    whole = jax.jit(lambda given: llama.forward(given, config, ids))(params)
+    logits, cache = jax.jit(lambda given: llama.prefill(given, config, ids[:, :7], length=16))(params)
+    found, step = [logits], jax.jit(lambda given, *state: llama.step(given, config, *state))
     for position in range(7, 10):
-        logits, cache = llama.step(params, config, ids[:, position : position + 1], position, cache)
+        logits, cache = step(params, ids[:, position : position + 1], position, cache)
         found.append(logits)
     np.testing.assert_allclose(jnp.stack(found, axis=1), whole[:, 6:], rtol=1e-4, atol=1e-5)
 
@@ -191,6 +196,7 @@ def test_a_model_without_a_cache_does_not_generate(tmp_path):
     assert raised.value.code == "no-kv-cache"
 
 
+@pytest.mark.slow
 @every_model
 def test_bfloat16_rounds_everything_and_comes_back_as_float32(name, tmp_path):
     adapter, expected = loaded(name, tmp_path, lane="bfloat16"), reference(name)

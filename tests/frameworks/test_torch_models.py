@@ -89,12 +89,12 @@ def compared_models() -> list:
 
     return [
         pytest.param(miniatures.model("SmolLM2-135M"), id="SmolLM2-135M miniature"),
-        pytest.param(miniatures.full("SmolLM2-135M"), id="SmolLM2-135M"),
+        pytest.param(miniatures.full("SmolLM2-135M"), id="SmolLM2-135M", marks=pytest.mark.slow),
         pytest.param(miniatures.model("Whisper-tiny"), id="Whisper-tiny miniature"),
-        pytest.param(miniatures.full("Whisper-tiny"), id="Whisper-tiny"),
+        pytest.param(miniatures.full("Whisper-tiny"), id="Whisper-tiny", marks=pytest.mark.slow),
         # torchvision's width is fixed
         pytest.param(changed("ResNet-50", width=64), id="ResNet-50 miniature"),
-        pytest.param(miniatures.full("ResNet-50"), id="ResNet-50"),
+        pytest.param(miniatures.full("ResNet-50"), id="ResNet-50", marks=pytest.mark.slow),
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,29 @@ def merged(base: Any, override: Any) -> Any:
     return base | {key: merged(base.get(key), value) for key, value in override.items()}
 
 
-def full(name: str) -> dict[str, Any]:
-    """The model's mapping as shipped in config/models/."""
+@cache
+def _full(name: str) -> dict[str, Any]:
     return yaml.safe_load((CONFIG / "models" / f"{name}.yaml").read_text(encoding="utf-8"))["models"][name]
+
+
+@cache
+def _weights(name: str) -> dict[str, np.ndarray]:
+    return seed_weights.generate(model(name))
+
+
+@cache
+def _inputs(name: str) -> dict[str, np.ndarray]:
+    return make_inputs.generate(model(name))
+
+
+def full(name: str) -> dict[str, Any]:
+    """The model's mapping as shipped in config/models/; the caller's own, as everything here."""
+    return copy.deepcopy(_full(name))
 
 
 def model(name: str) -> dict[str, Any]:
     """The model's mapping in miniature."""
-    return merged(full(name), OVERRIDES[name])
+    return copy.deepcopy(merged(_full(name), OVERRIDES[name]))
 
 
 def config(name: str) -> dict[str, Any]:
@@ -40,9 +57,9 @@ def config(name: str) -> dict[str, Any]:
 
 def weights(name: str) -> dict[str, np.ndarray]:
     """The miniature's seeded weights, float32."""
-    return seed_weights.generate(model(name))
+    return {tensor: array.copy() for tensor, array in _weights(name).items()}
 
 
 def inputs(name: str) -> dict[str, np.ndarray]:
     """The miniature's ``inference.…`` and ``latency.…`` arguments and ``target``."""
-    return make_inputs.generate(model(name))
+    return {tensor: array.copy() for tensor, array in _inputs(name).items()}

@@ -215,12 +215,14 @@ def test_one_token_cannot_tell_positions_or_mask(mistake, monkeypatch):
     assert judged["parts"] == {"inference": "different", "latency": "pass"}
 
 
+@pytest.mark.slow
 def test_full_size_float32_passes(full_size):
     model, reference = full_size
     judged, _ = judge(f"full {SMOL}: none", model, run(model, model.module(), train=False), reference)
     assert (judged["verdict"], judged["reasons"]) == ("pass", [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", mistakes.SMOLLM2, ids=name_of)
 def test_full_size_mistaken_model_is_different(mistake, full_size, monkeypatch):
     model, reference = full_size
@@ -230,6 +232,7 @@ def test_full_size_mistaken_model_is_different(mistake, full_size, monkeypatch):
     assert tripped >= OUTPUT_IS_FAR and "inference.printed_loss_error" not in tripped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", [mistakes.labels_shifted_twice, mistakes.last_position_loss], ids=name_of)
 def test_full_size_mistaken_loss_is_different(mistake, full_size):
     model, reference = full_size

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -116,11 +117,19 @@ def test_norms_are_near_one_and_not_all_equal(name):
             assert 0.0 < np.abs(array).max() < 0.2, tensor
 
 
-def output(name: str, weights: dict[str, np.ndarray]) -> torch.Tensor:
+@cache
+def double(name: str) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
+    """The miniature's module and its inference's arguments, in float64."""
     config = miniatures.config(name)
-    module = load(config["definition"], config, weights, torch.float64)
+    module = load(config["definition"], config, miniatures.weights(name), torch.float64)
+    return module, arguments(tensors.select(miniatures.inputs(name), "inference."), torch.float64)
+
+
+def output(name: str, changed: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The miniature's output with some of its tensors replaced."""
+    module, inputs = double(name)
     with torch.no_grad():
-        return module(**arguments(tensors.select(miniatures.inputs(name), "inference."), torch.float64))
+        return torch.func.functional_call(module, changed, kwargs=inputs, strict=False)
 
 
 def relative_l2(value: torch.Tensor, reference: torch.Tensor) -> float:
@@ -129,30 +138,28 @@ def relative_l2(value: torch.Tensor, reference: torch.Tensor) -> float:
 
 @every_model
 def test_outputs_neither_vanish_nor_blow_up(name):
-    assert 0.1 < output(name, miniatures.weights(name)).std() < 3.0
+    assert 0.1 < output(name, {}).std() < 3.0
 
 
 @every_model
 def test_every_tensor_matters(name):
-    weights = miniatures.weights(name)
-    reference = output(name, weights)
-    for tensor, array in weights.items():
-        change = relative_l2(output(name, {**weights, tensor: np.zeros_like(array)}), reference)
+    reference = output(name, {})
+    for tensor, value in double(name)[0].state_dict().items():
+        change = relative_l2(output(name, {tensor: torch.zeros_like(value)}), reference)
         assert change > 1e-3, f"{tensor} zeroed changes the output by only {change:.1e}"
 
 
 @every_model
 def test_no_tensor_can_stand_in_for_another(name):
-    weights = miniatures.weights(name)
-    reference = output(name, weights)
+    weights, reference = double(name)[0].state_dict(), output(name, {})
     by_kind: dict[tuple, list[str]] = {}
-    for tensor, array in weights.items():
+    for tensor, value in weights.items():
         kind = tuple(tensor.split(".")[-2:])  # such as q_proj.weight, of every layer
-        by_kind.setdefault((kind, array.shape), []).append(tensor)
+        by_kind.setdefault((kind, value.shape), []).append(tensor)
     pairs = [pair for names in by_kind.values() for pair in itertools.pairwise(names)]
     assert len(pairs) >= 4
     for first, second in pairs:
-        swapped = {**weights, first: weights[second], second: weights[first]}
+        swapped = {first: weights[second], second: weights[first]}
         change = relative_l2(output(name, swapped), reference)
         assert change > 1e-3, f"{first} and {second} exchanged change the output by only {change:.1e}"
 
