@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from arena.configuration import frameworks, references, validator
-from arena.configuration.validator import Problem, nearest, shown
+from arena.configuration.validator import Config, Problem, nearest, shown
 
 SCHEMA = "workflow/schemas/config.schema.yaml"
 
@@ -30,7 +30,7 @@ class ConfigError(ValueError):
         super().__init__(f"{count} in the configuration (config/README.md explains every key):\n{lines}")
 
 
-def resolve(user: Mapping, basedir: str | Path) -> dict:
+def resolve(user: Mapping[str, Any], basedir: str | Path) -> Config:
     """The whole configuration of a run.
 
     ``user`` is Snakemake's config: config/config.yaml with the files and values given by --configfile
@@ -42,7 +42,7 @@ def resolve(user: Mapping, basedir: str | Path) -> dict:
     basedir = Path(basedir)
     schema = read_yaml(basedir / SCHEMA)
     known = catalogues(basedir)
-    config = merge(known, user)
+    config: Config = merge(known, user)
     _complete_variants(config)
     problems = _take_unknown_entries(config, known, schema)
     refused = validator.problems(config, schema)
@@ -70,9 +70,9 @@ def merge(base: Any, over: Any) -> Any:
     return copy.deepcopy(merged)
 
 
-def catalogues(basedir: Path) -> dict:
+def catalogues(basedir: Path) -> Config:
     """The mapping ``{frameworks, models}`` of config/frameworks/*.yaml and config/models/*.yaml."""
-    found: dict[str, dict] = {"frameworks": {}, "models": {}}
+    found: dict[str, Config] = {"frameworks": {}, "models": {}}
     defined: dict[tuple[str, str], Path] = {}
     sources = [
         (kind, path)
@@ -91,7 +91,7 @@ def catalogues(basedir: Path) -> dict:
     return found
 
 
-def float32_row(catalogue: Mapping[str, Mapping], row: str) -> str | None:
+def float32_row(catalogue: Mapping[str, Config], row: str) -> str | None:
     """The float32 row with which ``row`` is compared: its framework's, with the most options in common.
 
     The first of several; itself, if ``row`` is in float32; None where the framework has no such row.
@@ -108,7 +108,7 @@ def float32_row(catalogue: Mapping[str, Mapping], row: str) -> str | None:
     return max(exact, key=shared, default=None)
 
 
-def _complete_variants(config: dict) -> None:
+def _complete_variants(config: Config) -> None:
     """Lay each model that names another in `scale_of` over that one.
 
     Generation stays behind: it is at batch 1, whatever the scale. What is no mapping, or names no model, is
@@ -122,7 +122,7 @@ def _complete_variants(config: dict) -> None:
             models[name] = merge(base | {"workload": workload}, entry)
 
 
-def _name_all_rows(config: dict) -> None:
+def _name_all_rows(config: Config) -> None:
     """Replace ``run.rows: all`` by every row of the catalogue, as far as the catalogue can be read.
 
     The baseline's framework comes first, the others in the order of their names.
@@ -136,7 +136,7 @@ def _name_all_rows(config: dict) -> None:
         run["rows"] = [row for rows in variants for row in rows]
 
 
-def _foreign_lanes(config: dict, known: Mapping, refused: list[Problem]) -> list[Problem]:
+def _foreign_lanes(config: Config, known: Mapping[str, Any], refused: list[Problem]) -> list[Problem]:
     """Rows of an overlay in a lane that none of the framework's own rows has: its adapter knows no other."""
     problems = []
     for name, entry in known["frameworks"].items():
@@ -151,10 +151,16 @@ def _foreign_lanes(config: dict, known: Mapping, refused: list[Problem]) -> list
     return problems
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+if TYPE_CHECKING:
+    Fastest = yaml.SafeLoader
+else:
+    Fastest = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it
+
+
+class _Loader(Fastest):
     """Refuses a key given twice, of which YAML would silently drop the first."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = Counter(key.value for key, _ in node.value)
         twice = [key for key, count in keys.items() if count > 1]
         if twice:
@@ -164,7 +170,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         return super().construct_mapping(node, deep)
 
 
-def read_yaml(path: Path) -> dict:
+def read_yaml(path: Path) -> Config:
     """A YAML file that holds a mapping. Raises ConfigError naming the file and the line."""
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
@@ -193,7 +199,9 @@ def _in_the_way(refused: validator.Path, reads: tuple[str, ...]) -> bool:
     return all(step in ("*", part) for part, step in zip(refused, steps, strict=False))
 
 
-def _take_unknown_entries(config: dict, known: Mapping, schema: Mapping) -> list[Problem]:
+def _take_unknown_entries(
+    config: Config, known: Mapping[str, Any], schema: Mapping[str, Any]
+) -> list[Problem]:
     """Take from ``config`` the models and frameworks that are not whole and in no catalogue.
 
     Most likely an overlay misspells a name.

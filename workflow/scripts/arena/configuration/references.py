@@ -9,7 +9,7 @@ from pathlib import Path
 
 from arena.configuration import frameworks, validator
 from arena.configuration.frameworks import FOLDERS, SCRIPTS
-from arena.configuration.validator import Problem, dotted, nearest, shown
+from arena.configuration.validator import Config, Problem, dotted, nearest, shown
 
 # What each fill reads beside shape, dtype and fill: (required, optional, dtypes).
 FILLS = {
@@ -33,7 +33,7 @@ FILE_KEYS = (
 TARGET_DTYPE = {"cross_entropy": "int64", "mse": "float32"}
 
 
-def _check_platforms(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_platforms(config: Config, basedir: Path) -> Iterator[Problem]:
     seen: dict[str, int] = {}
     for index, platform in enumerate(config["platforms"]):
         name = platform.get("name")
@@ -48,7 +48,7 @@ def _check_platforms(config: dict, basedir: Path) -> Iterator[Problem]:
         seen.setdefault(name.casefold(), index)
 
 
-def _check_clusters(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_clusters(config: Config, basedir: Path) -> Iterator[Problem]:
     for index, platform in enumerate(config["platforms"]):
         cluster, accelerator = platform.get("cluster", {}), platform["accelerator"]
         path = ("platforms", index, "cluster", "gres")
@@ -59,7 +59,7 @@ def _check_clusters(config: dict, basedir: Path) -> Iterator[Problem]:
             yield Problem(path, "missing; on a shared node it says which accelerator is the job's own")
 
 
-def _check_rows(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_rows(config: Config, basedir: Path) -> Iterator[Problem]:
     owners: dict[str, str] = {}
     for framework, entry in config["frameworks"].items():
         for row in entry["rows"]:
@@ -70,14 +70,14 @@ def _check_rows(config: dict, basedir: Path) -> Iterator[Problem]:
             owners.setdefault(row.casefold(), dotted(path))
 
 
-def _check_run_rows(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_run_rows(config: Config, basedir: Path) -> Iterator[Problem]:
     known = [row for framework in config["frameworks"].values() for row in framework["rows"]]
     for index, row in enumerate(config["run"]["rows"]):
         if isinstance(row, str) and row not in known:
             yield _unknown(("run", "rows", index), row, "row", known)
 
 
-def _check_run_models(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_run_models(config: Config, basedir: Path) -> Iterator[Problem]:
     for index, model in enumerate(config["run"]["models"]):
         if isinstance(model, str) and model not in config["models"]:
             yield _unknown(("run", "models", index), model, "model", list(config["models"]))
@@ -87,7 +87,7 @@ def _unknown(path: validator.Path, name: str, kind: str, known: list[str]) -> Pr
     return Problem(path, f"{shown(name)} is no {kind}{nearest(name, known)}; allowed: {', '.join(known)}")
 
 
-def _check_baseline(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_baseline(config: Config, basedir: Path) -> Iterator[Problem]:
     run = config["run"]
     if run["baseline"] not in run["rows"]:
         hint = nearest(run["baseline"], run["rows"])
@@ -95,7 +95,7 @@ def _check_baseline(config: dict, basedir: Path) -> Iterator[Problem]:
         yield Problem(("run", "baseline"), text)
 
 
-def _check_durations(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_durations(config: Config, basedir: Path) -> Iterator[Problem]:
     for phase in ("warmup", "sampling"):
         least, most = (config["protocol"][phase][key] for key in ("min_seconds", "max_seconds"))
         if most < least:
@@ -103,7 +103,7 @@ def _check_durations(config: dict, basedir: Path) -> Iterator[Problem]:
             yield Problem(("protocol", phase, "max_seconds"), text)
 
 
-def _check_weights(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_weights(config: Config, basedir: Path) -> Iterator[Problem]:
     for model, entry in config["models"].items():
         asked, path = entry["weights"], ("models", model)
         if model not in config["run"]["models"] or asked == "seeded":
@@ -116,7 +116,7 @@ def _check_weights(config: dict, basedir: Path) -> Iterator[Problem]:
         yield from _check_source(entry["source"], asked, (*path, "source"), basedir)
 
 
-def _check_source(source: dict, asked: str, path: validator.Path, basedir: Path) -> Iterator[Problem]:
+def _check_source(source: Config, asked: str, path: validator.Path, basedir: Path) -> Iterator[Problem]:
     for pattern in source["tensors"]:
         try:
             re.compile(pattern)
@@ -138,7 +138,7 @@ def _check_source(source: dict, asked: str, path: validator.Path, basedir: Path)
         yield Problem((*path, "files"), f"{shown(names)} is no whole checkpoint; {text}")
 
 
-def _check_environment(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_environment(config: Config, basedir: Path) -> Iterator[Problem]:
     for framework, entry in config["frameworks"].items():
         places = [(("frameworks", framework, "environment"), entry["environment"])]
         places += [
@@ -154,7 +154,7 @@ def _check_environment(config: dict, basedir: Path) -> Iterator[Problem]:
                     yield Problem((*path, variable), f"{shown(value)} is not allowed; allowed: {text}")
 
 
-def _check_adapters(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_adapters(config: Config, basedir: Path) -> Iterator[Problem]:
     for name, entry in config["frameworks"].items():
         if entry["adapter"] is None and entry["engine"] is None:
             rooms = f"{FOLDERS}/{name}/adapter.py or the crate {frameworks.ENGINES}/arena-{name}/"
@@ -166,7 +166,7 @@ def _check_adapters(config: dict, basedir: Path) -> Iterator[Problem]:
             yield Problem(("frameworks", name, "adapter"), f"{text}; allowed: one of the two, not both")
 
 
-def _check_unsupported(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_unsupported(config: Config, basedir: Path) -> Iterator[Problem]:
     specs = {path.stem for path in (basedir / SCRIPTS / "models/spec").glob("*.py")} - {"__init__"}
     known = [*config["models"], *sorted(specs | {model["definition"] for model in config["models"].values()})]
     for framework, entry in config["frameworks"].items():
@@ -176,7 +176,7 @@ def _check_unsupported(config: dict, basedir: Path) -> Iterator[Problem]:
                 yield _unknown(path, model, "model and no definition", known)
 
 
-def _check_accelerators(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_accelerators(config: Config, basedir: Path) -> Iterator[Problem]:
     for framework, entry in config["frameworks"].items():
         for row, variant in entry["rows"].items():
             for accelerator in variant["accelerators"]:
@@ -185,7 +185,7 @@ def _check_accelerators(config: dict, basedir: Path) -> Iterator[Problem]:
                     yield _unknown(path, accelerator, f"accelerator of {framework}", [*entry["accelerators"]])
 
 
-def _check_exports(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_exports(config: Config, basedir: Path) -> Iterator[Problem]:
     """Formats have one maker each, and what names a format names one that is made."""
     makers: dict[str, str] = {}
     for framework, entry in config["frameworks"].items():
@@ -209,18 +209,18 @@ def _check_exports(config: dict, basedir: Path) -> Iterator[Problem]:
         for made, task in ((m, t) for m in entry["exports"] for t in ("model", "decode")):
             for read in entry["exports"][made].get(task, {}).get("reads", []):
                 if read not in frameworks.SOURCES and read not in written:
-                    path = ("frameworks", framework, "exports", made, task, "reads")
-                    yield _unknown(path, read, "file of a format", [*frameworks.SOURCES, *written])
+                    key = ("frameworks", framework, "exports", made, task, "reads")
+                    yield _unknown(key, read, "file of a format", [*frameworks.SOURCES, *written])
 
 
-def _check_variants(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_variants(config: Config, basedir: Path) -> Iterator[Problem]:
     whole = [name for name, entry in config["models"].items() if entry["scale_of"] is None]
     for name, entry in config["models"].items():
         if entry["scale_of"] is not None and entry["scale_of"] not in whole:
             yield _unknown(("models", name, "scale_of"), entry["scale_of"], "model to vary", whole)
 
 
-def _check_workloads(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_workloads(config: Config, basedir: Path) -> Iterator[Problem]:
     for model, entry in config["models"].items():
         workload, path = entry["workload"], ("models", model, "workload")
         for task in ("inference", "latency"):
@@ -240,7 +240,7 @@ def _check_workloads(config: dict, basedir: Path) -> Iterator[Problem]:
             yield Problem((*path, "target", "dtype"), text)
 
 
-def _check_decode(decode: dict, path: validator.Path, architecture: dict) -> Iterator[Problem]:
+def _check_decode(decode: Config, path: validator.Path, architecture: Config) -> Iterator[Problem]:
     shape, dtype = decode["input_ids"]["shape"], decode["input_ids"]["dtype"]
     if len(shape) != 2 or shape[0] != 1:
         text = f"{shown(shape)} is not allowed; allowed: one sequence, [1, tokens]"
@@ -254,7 +254,7 @@ def _check_decode(decode: dict, path: validator.Path, architecture: dict) -> Ite
         yield Problem((*path, "tokens"), text)
 
 
-def _check_fill(fill: dict, path: validator.Path) -> Iterator[Problem]:
+def _check_fill(fill: Config, path: validator.Path) -> Iterator[Problem]:
     kind = fill["fill"]
     required, optional, dtypes = FILLS[kind]
     given = set(fill) - {"shape", "dtype", "fill"}
@@ -277,7 +277,7 @@ def _check_fill(fill: dict, path: validator.Path) -> Iterator[Problem]:
             yield Problem((*path, "values"), text)
 
 
-def _check_files(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_files(config: Config, basedir: Path) -> Iterator[Problem]:
     """Every file that the cells of this run name must be there before any job starts."""
     models = {name: config["models"][name] for name in config["run"]["models"] if name in config["models"]}
     needed: dict[str, tuple[validator.Path, str]] = {}  # file: the first key that names it, what to do
@@ -285,7 +285,7 @@ def _check_files(config: dict, basedir: Path) -> Iterator[Problem]:
         for folder in ("models/spec", "frameworks/pytorch/models"):  # the weights and the reference
             file = f"{SCRIPTS}/{folder}/{model['definition']}.py"
             needed.setdefault(file, (("models", name, "definition"), "write it, or correct the key"))
-    read = {}
+    read: dict[str, Config] = {}
     for name, entry in config["frameworks"].items():
         rows = [row for row in entry["rows"] if row in config["run"]["rows"]]
         if not rows:
@@ -312,7 +312,7 @@ def _check_files(config: dict, basedir: Path) -> Iterator[Problem]:
             yield Problem(path, f"{file} does not exist in {basedir}; {remedy}")
 
 
-def _formats(entries: dict, name: str) -> dict[str, dict]:
+def _formats(entries: Config, name: str) -> dict[str, Config]:
     """The format ``name`` and those from which it is made; unknown ones are left out, as another check says so."""
     formats = frameworks.exports(entries)
     waiting, found = [name], {}
@@ -328,7 +328,7 @@ def _formats(entries: dict, name: str) -> dict[str, dict]:
 
 
 def _environments(
-    name: str, entry: dict, rows: list[str], platforms: list[dict]
+    name: str, entry: Config, rows: list[str], platforms: list[Config]
 ) -> Iterator[tuple[validator.Path, str]]:
     """The environments in which these rows run on these platforms, each with the key that names it."""
     for row in rows:
@@ -353,7 +353,7 @@ def _other_env(env: str, basedir: Path) -> str:
     return f"write it, or correct the key{nearest(env, known)}"
 
 
-def _definitions(name: str, entry: dict, models: dict) -> Iterator[tuple[str, validator.Path, str]]:
+def _definitions(name: str, entry: Config, models: Config) -> Iterator[tuple[str, validator.Path, str]]:
     """(file, key, remedy) of each architecture that the framework needs in its own terms."""
     for model, about in models.items():
         definition = about["definition"]
@@ -365,7 +365,7 @@ def _definitions(name: str, entry: dict, models: dict) -> Iterator[tuple[str, va
             yield file, ("frameworks", name, "definitions"), remedy
 
 
-def _check_published(config: dict, basedir: Path) -> Iterator[Problem]:
+def _check_published(config: Config, basedir: Path) -> Iterator[Problem]:
     if not (basedir / config["published"]).is_dir():
         text = (
             f'"{config["published"]}" is no directory in {basedir}; allowed: a directory, even an empty one'
@@ -374,7 +374,7 @@ def _check_published(config: dict, basedir: Path) -> Iterator[Problem]:
 
 
 # Each check, with the paths that it reads; `*` is any key, `**` everything below.
-CHECKS: dict[Callable[[dict, Path], Iterator[Problem]], list[tuple[str, ...]]] = {
+CHECKS: dict[Callable[[Config, Path], Iterator[Problem]], list[tuple[str, ...]]] = {
     _check_platforms: [("platforms", "*")],
     _check_clusters: [("platforms", "*", "cluster", "**"), ("platforms", "*", "accelerator")],
     _check_rows: [("frameworks", "*", "rows")],

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 
 Path = tuple[str | int, ...]
 Schema = Mapping[str, Any]  # a JSON schema, or a part of one
+Config = dict[str, Any]  # a configuration, or a part of one; the schema says what it holds
 
 
 class Problem(NamedTuple):
