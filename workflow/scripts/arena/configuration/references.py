@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from arena.configuration import frameworks, validator
 from arena.configuration.frameworks import FOLDERS, SCRIPTS
@@ -140,7 +141,9 @@ def _check_source(source: Config, asked: str, path: validator.Path, basedir: Pat
 
 def _check_environment(config: Config, basedir: Path) -> Iterator[Problem]:
     for framework, entry in config["frameworks"].items():
-        places = [(("frameworks", framework, "environment"), entry["environment"])]
+        places: list[tuple[validator.Path, Any]] = [
+            (("frameworks", framework, "environment"), entry["environment"])
+        ]
         places += [
             (("frameworks", framework, "rows", row, "environment"), variant["environment"])
             for row, variant in entry["rows"].items()
