@@ -35,3 +35,12 @@ def test_a_1d_kernel_is_one_pixel_high():
 def test_a_tensor_of_five_dimensions_is_refused():
     with pytest.raises(ValueError, match="at most four dimensions"):
         layout.to_max(np.zeros((1, 1, 1, 1, 1)))
+
+
+def test_where_outputs_come_first_kernels_stay_as_they_are():
+    """As cuDNN takes them: for NVIDIA's cards."""
+    kernel = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
+    assert np.shares_memory(layout.to_max(kernel, output_first=True), kernel)
+    assert layout.to_max(kernel, output_first=True).shape == (2, 3, 4, 5)
+    assert layout.to_max(kernel[:, :, 0], output_first=True).shape == (2, 3, 1, 5)
+    assert layout.to_max(kernel[0, 0], output_first=True).shape == (4, 5)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import ctranslate2
 import numpy as np
 
 from arena.measuring import nvml
-from frameworks import base
+from frameworks import base, libraries
 
 #: Lane -> computation type. The int8 type quantises the matrices and embeddings at load, one scale a row,
 #: and every activation that meets one at run time; Whisper's convolutions stay in float32.
@@ -145,17 +143,10 @@ def _load_cublas() -> None:
             "no-device", f"ctranslate2 {ctranslate2.__version__} finds no CUDA device here"
         )
     try:
-        files = {file.name: str(file.locate()) for file in metadata.files(CUBLAS_PACKAGE) or []}
-    except metadata.PackageNotFoundError:
-        files = {}
-    for name in CUBLAS:
-        try:
-            ctypes.CDLL(files.get(name, name), mode=ctypes.RTLD_GLOBAL)
-        except OSError as error:
-            why = (
-                f"CTranslate2 opens {name}, which is not here ({error}); the package {CUBLAS_PACKAGE} has it"
-            )
-            raise base.UnsupportedError("no-device", why) from error
+        libraries.load(CUBLAS_PACKAGE, CUBLAS)
+    except OSError as error:
+        why = f"CTranslate2 needs cuBLAS 12, which is not here ({error}); the package {CUBLAS_PACKAGE} has it"
+        raise base.UnsupportedError("no-device", why) from error
 
 
 def matrix_library(lane: str) -> str:

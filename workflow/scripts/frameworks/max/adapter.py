@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import time
 from collections.abc import Callable, Sequence
@@ -15,12 +16,16 @@ from max.engine import InferenceSession, Model
 from max.graph import DeviceRef, Graph, TensorType, TensorValue, Type
 
 from arena import tensors
-from frameworks import base
+from frameworks import base, libraries
 from frameworks.max import threads
-from frameworks.max.models import layout
+from frameworks.max.models import layers, layout
 from frameworks.max.models.graph import weights
 
 APIS = {"cuda": "cuda", "rocm": "hip", "metal": "metal"}  # MAX's names of the accelerators' interfaces
+CUDA_LIBRARIES = {
+    "nvidia-cublas": ("libcublasLt.so.13", "libcublas.so.13"),
+    "nvidia-cudnn-cu13": ("libcudnn.so.9",),
+}
 BACKENDS = {"cpu": "CPU, Mojo kernels", "cuda": "CUDA", "rocm": "HIP", "metal": "Metal"}
 
 
@@ -28,12 +33,14 @@ class Adapter(base.Adapter):
     """One graph serves inference and latency, a second one with a key-value cache serves decode.
 
     Weights are bound to the compiled graphs by name. On the CPU only those of convolutions are copied,
-    into MAX's layout.
+    into MAX's layout, which is the checkpoint's on NVIDIA's cards.
     """
 
     def __init__(self, job: base.Job):
         super().__init__(job)
         threads.confine(job.cell.threads)
+        if job.cell.accelerator == "cuda":
+            _load_cuda()
         self.device = _device(job.cell.accelerator)
         self.place = DeviceRef.from_device(self.device)
         self.session = InferenceSession(devices=[self.device])
@@ -54,7 +61,8 @@ class Adapter(base.Adapter):
         specs = importlib.import_module(f"models.spec.{self.job.cell.definition}").tensors(self.config)
         where = f"{self.job.files.weights} for definition {self.job.cell.definition}"
         tensors.check_names(set(found), set(specs), where)
-        self.weights = {name: layout.to_max(array) for name, array in found.items()}
+        first = layers.output_first(self.place)
+        self.weights = {name: layout.to_max(array, first) for name, array in found.items()}
 
     def prepare(self, task: base.Task) -> Callable[[], Any]:
         inputs = self.job.task_inputs(task)
@@ -135,6 +143,13 @@ class Adapter(base.Adapter):
 
     def _put(self, array: np.ndarray) -> Buffer:
         return Buffer.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+
+def _load_cuda() -> None:
+    """Load cuBLAS and cuDNN from their packages, where they are; MAX finds them, or the system's, by name."""
+    for package, names in CUDA_LIBRARIES.items():
+        with contextlib.suppress(OSError):  # MAX says what it misses, once it needs it
+            libraries.load(package, names)
 
 
 def _device(accelerator: str) -> Device:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
 from arena.measuring import nvml
-from frameworks import base
+from frameworks import base, libraries
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -214,15 +212,10 @@ def _load_cuda() -> None:
 def _load_tensorrt() -> None:
     """Load TensorRT's libraries, from their package or the system's; UnsupportedError where there are none."""
     try:
-        files = {file.name: str(file.locate()) for file in metadata.files(TENSORRT_PACKAGE) or []}
-    except metadata.PackageNotFoundError:
-        files = {}
-    for name in TENSORRT_LIBRARIES:
-        try:
-            ctypes.CDLL(files.get(name, name), mode=ctypes.RTLD_GLOBAL)
-        except OSError as error:
-            raise base.UnsupportedError(
-                "no-device",
-                f"onnxruntime {ort.__version__} needs TensorRT 10, and {name} is not here ({error}): NVIDIA's own "
-                f"package index has it as {TENSORRT_PACKAGE} 10",
-            ) from error
+        libraries.load(TENSORRT_PACKAGE, TENSORRT_LIBRARIES)
+    except OSError as error:
+        raise base.UnsupportedError(
+            "no-device",
+            f"onnxruntime {ort.__version__} needs TensorRT 10, which is not here ({error}): NVIDIA's own package index "
+            f"has it as {TENSORRT_PACKAGE} 10",
+        ) from error

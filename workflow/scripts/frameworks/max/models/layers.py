@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import numpy as np
+from max.driver import accelerator_api
 from max.dtype import DType
 from max.graph import DeviceRef, TensorValue, ops
 from max.graph.dim import DimLike
+from max.graph.type import FilterLayout
 
 from frameworks.max.models.graph import Params
 
@@ -49,14 +51,29 @@ def batch_norm(params: Params, name: str, x: TensorValue, eps: float) -> TensorV
     return x * scale + (params[f"{name}.bias"] - params[f"{name}.running_mean"] * scale)
 
 
+def output_first(device: DeviceRef) -> bool:
+    """Whether filters have their output channels first on ``device``: on NVIDIA's cards.
+
+    MAX 26.7 hands those to cuDNN there, and has for others one plain kernel, a thread for each pixel of the output
+    (its max/kernels/src/nn/conv/conv.mojo, conv_gpu). Elsewhere it wants them last.
+    """
+    return device.is_gpu() and accelerator_api() == "cuda"
+
+
+def filters(device: DeviceRef) -> FilterLayout:
+    """The layout of a convolution's weights on ``device``."""
+    return FilterLayout.FCRS if output_first(device) else FilterLayout.RSCF
+
+
 def conv(
     params: Params, name: str, x: TensorValue, stride: int = 1, padding: int = 0, bias: bool = False
 ) -> TensorValue:
-    """Convolution (cross-correlation) of (N, H, W, I) with an HWIO kernel, zero-padded alike on all sides,
-    + bias if the architecture has one."""
+    """Convolution (cross-correlation) of (N, H, W, I) with an HWIO kernel (OIHW where ``output_first``),
+    zero-padded alike on all sides, + bias if the architecture has one."""
     return ops.conv2d(
         x,
         params[f"{name}.weight"],
+        filter_layout=filters(params[f"{name}.weight"].device),
         stride=(stride, stride),
         padding=(padding, padding, padding, padding),
         bias=params[f"{name}.bias"] if bias else None,
@@ -68,6 +85,7 @@ def conv1d(params: Params, name: str, x: TensorValue, stride: int = 1, padding: 
     y = ops.conv2d(
         ops.unsqueeze(x, 1),
         params[f"{name}.weight"],
+        filter_layout=filters(params[f"{name}.weight"].device),
         stride=(1, stride),
         padding=(0, 0, padding, padding),
         bias=params[f"{name}.bias"],
