@@ -101,7 +101,11 @@ def test_ties_are_ties_and_leads_have_the_interval_of_the_csv(tmp_path):
     compiled = own[1]
     assert finding.text.startswith("This machine, Tiny: inference: PyTorch eager (40 ms) is first; 1.49 (")
     stored = [compiled[f"inference_to_best{end}"] for end in ("", "_low", "_high")]
-    assert [finding.estimate, finding.low, finding.high] == stored and finding.basis == "95 % bootstrap"
+    assert [
+        finding.estimate,
+        finding.low,
+        finding.high,
+    ] == stored and finding.basis == "95 %, between processes"
     tied = one(findings.find(rows(mixed(tmp_path / "tied")), []), "fastest", task="inference")
     assert "tie of PyTorch" in tied.text and tied.estimate is None and len(tied.cells) == 2
 

@@ -181,18 +181,24 @@ def test_wrong_results_are_struck_through_and_unsupported_ones_listed(tmp_path):
 def test_caveats_are_the_models_and_the_measurements(tmp_path):
     first = records.round_record("eager", 1, threads_reported=4)
     first["conditions"]["disturbance"] |= {"steal": 0.05, "load_before": 9.0}
-    first["tasks"]["latency"]["steady"] = False
+    first["tasks"]["latency"]["samples_ns"] = [8 * 10**6] * 6 + [4 * 10**6] * 6
     first["tasks"]["training"]["samples_ns"] = [10**6, 2 * 10**6, 3 * 10**6]
     verdicts = [records.verdict_record("eager"), records.verdict_record("compiled")]
     own = own_csv(tmp_path, [first, records.round_record("compiled")], verdicts)
     text = page(tmp_path, own, caption={"caveats": ["Runs  without\na `cache`."]})
     assert "\n\n- Runs without a `cache`.\n" in text
     cautions = re.findall("- Caution: (.*)", text)
-    assert cautions[:2] == ["latency: still warming up: PyTorch eager.", "training: noisy: PyTorch eager."]
-    assert cautions[2].startswith("one process per cell")
-    assert "5 % of the CPU time" in cautions[3]
-    assert cautions[4] == "PyTorch eager was given 2 threads and reports 4."
-    assert "unsettled, one process" in text
+    assert cautions[:3] == [
+        "latency: noisy: PyTorch eager.",
+        "latency: still getting faster while timed: PyTorch eager.",
+        "training: noisy: PyTorch eager.",
+    ]
+    assert cautions[3].startswith("one process per cell: nothing is known")
+    assert "5 % of the CPU time" in cautions[4]
+    assert cautions[5] == "PyTorch eager was given 2 threads and reports 4."
+    assert "| noisy, still falling, one process |" in text
+    figures = next(line for line in text.splitlines() if "noisy, still falling" in line).split(" | ")
+    assert figures[2] == "—" and re.fullmatch(r"[\d.]+", figures[6])  # no interval, a ratio without one
 
 
 def test_a_quiet_run_has_no_cautions(tmp_path, mixed):

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from published_csv import ELEVEN, LINE, ORIGINAL, write_csv
-from reporting import columns, comparison, tables
+from reporting import columns, comparison, quantities, tables
 from reporting import markdown as md
 
 # Reading
@@ -208,6 +208,22 @@ def test_best_of_own_rows_is_every_row_tied_with_the_fastest():
         row("close", "close", latency_ms=0.5, latency_to_best_low=None),
     ]
     assert names(comparison.best(rows, "latency_ms")) == ["fast", "tied"]
+
+
+def test_who_is_first_was_decided_once_where_the_csv_says_so():
+    rows = [
+        row("slow", "pass", latency_ms=1.03, latency_to_best_low=1.01, latency_first=False),
+        row("near", "pass", latency_ms=1.01, latency_to_best_low=1.005, latency_first=True),
+        row("fast", "pass", latency_ms=1.0, latency_to_best_low=1.0, latency_first=True),
+        row("close", "close", latency_ms=0.5, latency_first=None),
+    ]
+    assert names(comparison.best(rows, "latency_ms")) == ["fast", "near"]
+    rates = [
+        row("low", "pass", prefill_tokens_per_s=9.0, prefill_tokens_per_s_first=False),
+        row("tied", "pass", prefill_tokens_per_s=9.9, prefill_tokens_per_s_first=True),
+        row("high", "pass", prefill_tokens_per_s=10.0, prefill_tokens_per_s_first=True),
+    ]
+    assert names(quantities.best(rates, quantities.RATES[0])) == ["high", "tied"]
 
 
 def test_machines_and_lanes_have_their_own_best():

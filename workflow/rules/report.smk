@@ -32,6 +32,7 @@ rule platform:
         retry=RETRY,
         float32_rows=float32_rows(),
         work=work(),
+        least_difference=CONFIG["report"]["least_difference"],
     message:
         "{wildcards.platform}: merge the cells into one table"
     shell:
@@ -39,7 +40,7 @@ rule platform:
         " --baseline {params.baseline:q} --models {params.models:q} --rows {params.rows:q}"
         " --retry {params.retry:q} --labels {params.labels:q} --float32-rows {params.float32_rows:q}"
         " --work {params.work:q} --rounds {input.rounds:q} --validations {input.validations:q}"
-        " --sources {input.sources:q}"
+        " --sources {input.sources:q} --least-difference {params.least_difference}"
         " --out {output.table:q} 2> {log:q}"
 
 

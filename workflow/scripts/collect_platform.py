@@ -35,7 +35,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--work", type=json.loads, default={}, help="JSON {model: {scale_of, forward_flops}}; null: not known"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
+    parser.add_argument(
+        "--least-difference", type=float, default=0.02,
+        help="share by which a row must be slower to lose the first place (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="the platform CSV")
     return parser.parse_args()
 
@@ -50,11 +53,11 @@ def main() -> None:
             args.label,
             args.baseline,
             weights,
-            args.seed,
             args.retry,
             args.labels,
             args.float32_rows,
             args.work,
+            args.least_difference,
         )
     except (OSError, ValueError) as error:
         sys.exit(f"collect_platform.py: {error}")

@@ -1,25 +1,20 @@
 """Compare two runs, or two platform CSVs: what got faster, slower, broke or was fixed, as Markdown.
 
-Each side is a platform CSV or a results directory of a run, whose samples then give sharper intervals.
+Each side is a platform CSV, or a results directory, of which the tables are read.
 Exit status: 0 if nothing got worse, 1 if a cell got slower or broke, 2 if a side cannot be read.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
 from pathlib import Path
 
-import numpy as np
-
 import library  # noqa: F401
 from arena import files
-from arena.contract import codec
-from arena.contract.round import Round
 from reporting import changes, tables
 from reporting import markdown as md
-from reporting.changes import Change, Samples
+from reporting.changes import Change
 from reporting.columns import PUBLISHED_STATUSES, Row
 
 TITLES = {
@@ -52,9 +47,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     args = arguments()
     try:
-        (old, before), (new, after) = read(args.old), read(args.new)
-        one = changes.one_platform(old, new)
-        found = changes.compare(old, new, args.threshold, (samples(before, one), samples(after, one)))
+        found = changes.compare(read(args.old), read(args.new), args.threshold)
     except (OSError, ValueError) as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
@@ -66,53 +59,14 @@ def main() -> int:
     return int(any(change.kind in changes.WORSE for change in found))
 
 
-def read(side: Path) -> tuple[list[Row], list[Path]]:
-    """The rows of one side, and the files of its rounds if it is a results directory.
-
-    Raises ValueError if there is no CSV, or one that cannot be trusted.
-    """
+def read(side: Path) -> list[Row]:
+    """The rows of one side. Raises ValueError if there is no CSV, or one that cannot be trusted."""
     if not side.is_dir():
-        return tables.read([side], PUBLISHED_STATUSES), []
+        return tables.read([side], PUBLISHED_STATUSES)
     csvs = sorted((side / "platforms").glob("*.csv"))
     if not csvs:
         raise ValueError(f"{side}: no platforms/*.csv; expected a results directory or a platform CSV")
-    return tables.read(csvs, PUBLISHED_STATUSES), sorted((side / "benchmarks").glob("*/*/*/round-*.json"))
-
-
-def samples(paths: list[Path], one_platform: bool) -> Samples:
-    """Durations in ns by cell and task, a vector for each process; only of tasks that are ok throughout.
-
-    A cell with a round that cannot be read, as one that an older arena recorded, is said and left out: its
-    figures in the table are compared.
-    """
-    found: dict[changes.Key, dict[str, list[np.ndarray]]] = {}
-    spoilt: set[tuple[changes.Key, str]] = set()
-    for record in itertools.chain.from_iterable(map(cell_rounds, by_cell(paths))):
-        cell = record.cell
-        key = ("" if one_platform else cell.platform, cell.model, cell.row, cell.lane)
-        for task, result in record.tasks.items():
-            if result.status == "ok":
-                found.setdefault(key, {}).setdefault(task, []).append(np.asarray(result.samples_ns))
-            else:
-                spoilt.add((key, task))
-    return {
-        key: {task: vectors for task, vectors in tasks.items() if (key, task) not in spoilt}
-        for key, tasks in found.items()
-    }
-
-
-def by_cell(paths: list[Path]) -> list[list[Path]]:
-    """The files of each cell's rounds, which lie in one directory."""
-    return [list(group) for _, group in itertools.groupby(sorted(paths), key=lambda path: path.parent)]
-
-
-def cell_rounds(paths: list[Path]) -> list[Round]:
-    """The rounds of one cell; none, and a word of it, if one cannot be read."""
-    try:
-        return [codec.read(Round, path) for path in paths]
-    except codec.ContractError as error:
-        print(f"compare.py: {error}; the cell is compared by its table alone", file=sys.stderr)
-        return []
+    return tables.read(csvs, PUBLISHED_STATUSES)
 
 
 def render(found: list[Change], args: argparse.Namespace) -> str:

@@ -1,6 +1,6 @@
 """Compare the arena's own timings with those of each engine's own tool, side by side, and print a table.
 
-    python workflow/tools/fidelity.py
+    .venv-tests/bin/python workflow/tools/fidelity.py
 
 Needs the weights, inputs and exports of a run (below results/) and its environments. Each pair times the
 same work with the same threads, in fresh processes that take turns: this side is benchmark.py as the
@@ -27,7 +27,7 @@ from arena.contract import codec
 from arena.contract import round as rounds
 from arena.contract.cell import Cell, Files, Protocol, Sampling, Warmup
 from arena.measuring import machine
-from reporting import statistics
+from reporting.intervals.model import Model
 from yardsticks.tools import PAIRS, Pair, Setting, output_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,17 +136,27 @@ def measure(pairs: list[Pair], setting: Setting, rounds: int) -> dict[str, dict[
 
 
 def table(pairs: list[Pair], samples: dict[str, dict[str, list[list[float]]]]) -> str:
-    """The Markdown table: medians in milliseconds, their ratio with its 95 % interval."""
+    """The Markdown table: medians in milliseconds, their ratio with its 95 % interval.
+
+    Both sides of every pair ran in every round, so the report's model of a machine's cells holds for them.
+    """
     lines = [
         "| Row | Work | Arena (ms) | Tool (ms) | Tool | Arena / tool (95 % interval) | Within 0.95 to 1.05 |",
         "|---|---|---:|---:|---|---|---|",
     ]
+    medians = {
+        (row, side): [float(np.median(each)) for each in rounds]
+        for row, sides in samples.items()
+        for side, rounds in sides.items()
+    }
+    model = Model(medians, dict.fromkeys(medians, ""))
     for pair in pairs:
-        sides = {side: [np.asarray(each) for each in rounds] for side, rounds in samples[pair.row].items()}
-        own, other = (statistics.summary(rounds).median / 1e6 for rounds in sides.values())
-        ratio = statistics.ratio(sides["ours"], sides["theirs"])
+        own, other = (model.time((pair.row, side)).point / 1e6 for side in ("ours", "theirs"))
+        ratio = model.ratio((pair.row, "ours"), (pair.row, "theirs"))
         within = AGREEMENT[0] <= ratio.point <= AGREEMENT[1]
-        figures = f"{ratio.point:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
+        figures = f"{ratio.point:.3f}"
+        if ratio.low is not None:  # one round tells nothing of what varies between processes
+            figures += f" ({ratio.low:.3f} to {ratio.high:.3f})"
         lines.append(
             f"| `{pair.row}` | {pair.work} | {own:.2f} | {other:.2f} | {pair.tool} | {figures} "
             f"| {'yes' if within else 'no'} |"

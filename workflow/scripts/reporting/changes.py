@@ -1,21 +1,16 @@
 """What changed between two tables of cells: each time with the interval of its ratio, each change of status.
 
-The interval of a ratio new / old is that of the bootstrap where the samples of both are given; from the CSVs
-alone it is made of the two figures' own intervals, by ``quantities.recovered``.
+The interval of a ratio new / old is made of the two figures' own intervals, by ``quantities.recovered``: these
+hold what rounds do to a machine, and nothing else of two runs can be paired.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from reporting import statistics
 from reporting.columns import Row
 from reporting.comparison import RANKED
-from reporting.groups import BOOTSTRAP
 from reporting.quantities import RATES, TIMES, Quantity, ends, recovered
 
 RECOVERED, UNKNOWN = "95 %, from the two intervals", "none"
@@ -26,8 +21,6 @@ GOOD = (*RANKED, "close")  # whose results can be used
 COMPARED = (*TIMES[1:], *RATES)  # compile times are measured once: one figure against one says nothing
 
 Key = tuple[str, ...]  # platform ("" if each side has one), model, row, lane
-ByTask = Mapping[str, Sequence[np.ndarray]]  # one vector of ns a process
-Samples = Mapping[Key, ByTask]
 
 
 @dataclass(frozen=True)
@@ -72,14 +65,11 @@ def one_platform(old: list[Row], new: list[Row]) -> bool:
     return all(len({(row.get("platform_id"), row["platform"]) for row in rows}) <= 1 for rows in (old, new))
 
 
-def compare(
-    old: list[Row], new: list[Row], threshold: float = 1.0, samples: tuple[Samples, Samples] = ({}, {})
-) -> list[Change]:
+def compare(old: list[Row], new: list[Row], threshold: float = 1.0) -> list[Change]:
     """Every difference between two tables, in the order of the new one; removed cells last.
 
     A time is faster or slower if the interval of its ratio excludes 1 and the ratio is beyond
-    ``threshold`` (1.05: by 5 %) or below its inverse; ``unsure`` without an interval. ``samples`` of the
-    two sides, where known, give sharper intervals.
+    ``threshold`` (1.05: by 5 %) or below its inverse; ``unsure`` without an interval.
     """
     one = one_platform(old, new)
     before, after = keyed(old, one), keyed(new, one)
@@ -89,9 +79,8 @@ def compare(
             found.append(_change(row, "status", ADDED, None, row["status"]))
             continue
         found += _statuses(before[key], row)
-        both = samples[0].get(key, {}), samples[1].get(key, {})
         found += [
-            _measured(before[key], row, quantity, threshold, both)
+            _measured(before[key], row, quantity, threshold)
             for quantity in COMPARED
             if all(side["status"] in GOOD and side.get(quantity.column) for side in (before[key], row))
         ]
@@ -125,11 +114,9 @@ def _statuses(old: Row, new: Row) -> list[Change]:
     return found
 
 
-def _measured(
-    old: Row, new: Row, quantity: Quantity, threshold: float, samples: tuple[ByTask, ByTask]
-) -> Change:
+def _measured(old: Row, new: Row, quantity: Quantity, threshold: float) -> Change:
     column = quantity.column
-    point, low, high, basis = _ratio(old, new, quantity, samples)
+    point, low, high, basis = _ratio(old, new, quantity)
     kind = UNSURE
     if low is not None and high is not None:
         beyond = max(point, 1 / point) >= threshold
@@ -137,13 +124,8 @@ def _measured(
     return _change(new, column, kind, old[column], new[column], point, low, high, basis)
 
 
-def _ratio(
-    old: Row, new: Row, quantity: Quantity, samples: tuple[ByTask, ByTask]
-) -> tuple[float, float | None, float | None, str]:
+def _ratio(old: Row, new: Row, quantity: Quantity) -> tuple[float, float | None, float | None, str]:
     """Time over time with the ends of its interval; of rates, the inverse of their ratio."""
-    if not quantity.more and all(quantity.task in side for side in samples):
-        exact = statistics.ratio(samples[1][quantity.task], samples[0][quantity.task])
-        return exact.point, exact.low, exact.high, BOOTSTRAP
     upper, lower = (old, new) if quantity.more else (new, old)
     point = upper[quantity.column] / lower[quantity.column]
     above, below = (ends(side, quantity) for side in (upper, lower))

@@ -38,7 +38,7 @@ REQUIRED = (
     Column("backend", "", "what computed: CPU, CUDA 13.0, a BLAS …"),
     Column("status", "", "`pass`, `close`, `different`, `failed`, `unsupported`; `match` where published"),
     Column("compile_s", "s", "weights in host memory to first output, cold caches (round 1)"),
-    Column("inference_ms", "ms", "one full forward pass: median of the processes' medians"),
+    Column("inference_ms", "ms", "one full forward pass: geometric mean of the processes' medians"),
     Column("latency_ms", "ms", "the same for the latency input"),
     Column("training_ms", "ms", "forward, loss and every gradient; no optimiser step"),
     Column("loss", "", "loss of the workload's forward pass, from the framework's own outputs"),
@@ -68,20 +68,30 @@ IDENTITY = (
 
 PER_TASK = (
     Column("{t}_samples", "count", "timed iterations of all rounds together"),
-    Column("{t}_low_ms", "ms", "lower end of the median's 95 % bootstrap interval"),
+    Column("{t}_low_ms", "ms", "lower end of its 95 % interval between processes; empty with one process"),
     Column("{t}_high_ms", "ms", "upper end"),
     Column("{t}_p95_ms", "ms", "95th percentile of all samples"),
     Column("{t}_min_ms", "ms", "shortest sample"),
     Column("{t}_iqr_ms", "ms", "interquartile range of all samples"),
-    Column("{t}_noisy", "true/false", "whether that range is over 10 % of the median"),
+    Column("{t}_noisy", "true/false", "whether that range is over 10 % of the samples' median"),
     Column("{t}_steady", "true/false", "whether every round's warm-up settled before its time was up"),
-    Column("{t}_ratio", "ratio", "median over the baseline row's; above 1: slower"),
+    Column(
+        "{t}_series", "", "level of the samples in time, the worst process's: `flat`, `falling` or `jumps`"
+    ),
+    Column("{t}_ratio", "ratio", "time over the baseline row's; above 1: slower"),
     Column("{t}_ratio_low", "ratio", "lower end of its 95 % interval"),
     Column("{t}_ratio_high", "ratio", "upper end"),
-    Column("{t}_to_best", "ratio", "median over that of the fastest passing row of this model and lane"),
-    Column("{t}_to_best_low", "ratio", "lower end of its 95 % interval; at most 1: tied with the fastest"),
+    Column("{t}_to_best", "ratio", "time over that of the fastest passing row of this model and lane"),
+    Column(
+        "{t}_to_best_low",
+        "ratio",
+        "lower end of its interval, 95 % for all rows of the model and lane together",
+    ),
     Column("{t}_to_best_high", "ratio", "upper end"),
-    Column("{t}_float32_ratio", "ratio", "median over that of its framework's float32 row; empty in float32"),
+    Column(
+        "{t}_first", "true/false", "whether it is the fastest, or not told from it; empty if it is not ranked"
+    ),
+    Column("{t}_float32_ratio", "ratio", "time over that of its framework's float32 row; empty in float32"),
     Column("{t}_float32_ratio_low", "ratio", "lower end of its 95 % interval"),
     Column("{t}_float32_ratio_high", "ratio", "upper end"),
     Column("{t}_status", "", "`ok`, `failed`, `unsupported`; empty if not asked for, or if the cell failed"),
@@ -89,15 +99,25 @@ PER_TASK = (
 )
 
 GENERATION = (
-    Column("decode_ms", "ms", "a whole generation: median of the processes' medians"),
+    Column("decode_ms", "ms", "a whole generation: geometric mean of the processes' medians"),
     Column("prompt_tokens", "count", "length of the prompt of task `decode`, batch 1"),
     Column("new_tokens", "count", "tokens generated after it, greedily"),
-    Column("prefill_tokens_per_s", "tokens/s", "`prompt_tokens` over the median time to the first new token"),
+    Column("prefill_tokens_per_s", "tokens/s", "`prompt_tokens` over the time to the first new token"),
     Column("prefill_tokens_per_s_low", "tokens/s", "lower end of its 95 % interval"),
     Column("prefill_tokens_per_s_high", "tokens/s", "upper end"),
-    Column("decode_tokens_per_s", "tokens/s", "`new_tokens` - 1 over the median time from first to last"),
+    Column("decode_tokens_per_s", "tokens/s", "`new_tokens` - 1 over the time from first to last"),
     Column("decode_tokens_per_s_low", "tokens/s", "lower end of its 95 % interval"),
     Column("decode_tokens_per_s_high", "tokens/s", "upper end"),
+    *(
+        Column(f"{rate}_{name}", unit, meaning)
+        for rate in ("prefill_tokens_per_s", "decode_tokens_per_s")
+        for name, unit, meaning in (
+            ("to_best", "ratio", "highest rate of the passing rows of this model and lane over this one"),
+            ("to_best_low", "ratio", "lower end of its interval, 95 % for all of them together"),
+            ("to_best_high", "ratio", "upper end"),
+            ("first", "true/false", "whether it is the highest, or not told from it"),
+        )
+    ),
     Column("matching_tokens", "count", "tokens equal to the reference's before the first that differs"),
     Column(
         "divergence_margin", "logits", "lead of the reference's token over the next where the first differs"

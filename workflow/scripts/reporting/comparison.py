@@ -40,14 +40,18 @@ def lanes(rows: list[Row]) -> dict[str, list[Row]]:
 def best(rows: list[Row], column: str) -> list[Row]:
     """The fastest of the ranked rows of one machine, model and lane, by one column of FIGURES.
 
-    Fastest first, with every row whose ratio to the fastest has an interval that includes 1; where the
-    CSV has no intervals, every row with the smallest figure. A missing figure or a zero (a time too
-    short for its column, or a step that the framework does not have) is never best.
+    Fastest first. Who is, was decided once, where all samples were at hand: column ``…_first``. Of a CSV
+    without it, every row whose ratio to the fastest has an interval that includes 1; without intervals, every
+    row with the smallest figure. A missing figure or a zero (a time too short for its column, or a step that
+    the framework does not have) is never best.
     """
     found = [row for row in rows if row["status"] in RANKED and row[column]]
     if not found:
         return []
     found.sort(key=lambda row: row[column])
+    first = column.removesuffix("_ms") + "_first"
+    if any(row.get(first) is not None for row in found):
+        return [row for row in found if row.get(first)]
     ratio = column.removesuffix("_ms") + "_to_best_low"
     if any(row.get(ratio) is not None for row in found):
         return [row for row in found if row.get(ratio) is not None and row[ratio] <= 1.0]

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from reporting import markdown as md
-from reporting import nodes
+from reporting import nodes, series
 from reporting.columns import TIMED, Row
 from reporting.comparison import framework, platforms
 
 STEAL = 0.02  # share of CPU time lost to other guests from which a platform's times are doubted
 MEASURED = ("pass", "close", "different")
+SERIES = {series.FALLING: "still falling", series.JUMPS: "jumps"}  # what the samples do in time
 
 
 def label(row: Row) -> md.Markdown:
@@ -33,7 +34,7 @@ def timings(rows: list[Row], task: str) -> list[dict[str, Any]]:
             {
                 "framework": label(row),
                 "median": md.significant(row[f"{task}_ms"], 4),
-                "interval": md.interval(row[f"{task}_low_ms"], row[f"{task}_high_ms"], 4),
+                "interval": between(row[f"{task}_low_ms"], row[f"{task}_high_ms"]),
                 "p95": md.significant(row[f"{task}_p95_ms"], 4),
                 "min": md.significant(row[f"{task}_min_ms"], 4),
                 "samples": samples(row, task),
@@ -45,6 +46,11 @@ def timings(rows: list[Row], task: str) -> list[dict[str, Any]]:
     return lines
 
 
+def between(low: float | None, high: float | None) -> md.Markdown:
+    """The ends of an interval with four digits; a dash where none is known, as of one process."""
+    return md.DASH if low is None or high is None else md.interval(low, high, 4)
+
+
 def samples(row: Row, task: str) -> str:
     """Processes, and samples in each."""
     return f"{row['rounds']:.0f} × {row[f'{task}_samples'] / row['rounds']:.0f}"  # noqa: RUF001
@@ -54,7 +60,7 @@ def marks(row: Row, task: str) -> str:
     """What is to be said against the figures of one task."""
     found = {
         "noisy": row[f"{task}_noisy"],
-        "unsettled": row[f"{task}_steady"] is False,
+        **{SERIES[name]: row[f"{task}_series"] == name for name in SERIES},
         "one process": row["rounds"] == 1,
     }
     return ", ".join(name for name, given in found.items() if given)
@@ -128,14 +134,18 @@ def caveats(rows: list[Row]) -> list[str]:
     found = []
     timed = [row for row in rows if row["status"] in MEASURED]
     for task in TIMED:
-        for name, column, bad in (("noisy", "noisy", True), ("still warming up", "steady", False)):
-            names = [row["framework"] for row in timed if row[f"{task}_{column}"] is bad]
+        for name, column, bad in (
+            ("noisy", "noisy", True),
+            ("still getting faster while timed", "series", series.FALLING),
+            ("jump while timed", "series", series.JUMPS),
+        ):
+            names = [row["framework"] for row in timed if row[f"{task}_{column}"] == bad]
             if names:
                 found.append(f"{task}: {name}: {', '.join(names)}")
     if any(row["rounds"] == 1 for row in timed):
         found.append(
-            "one process per cell: intervals do not cover the variation between processes, so ties and "
-            "differences of a few percent mean nothing"
+            "one process per cell: nothing is known of the variation between processes, so there are no "
+            "intervals, and ties and differences of a few percent mean nothing"
         )
     stolen = max((row["steal_max"] or 0.0 for row in timed), default=0.0)
     if stolen > STEAL:

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from reporting import machines, views
 from reporting.columns import Row
-from reporting.groups import BOOTSTRAP, Finding, Group, Ratio, cell, figure, of, times
+from reporting.groups import BETWEEN, Finding, Group, Ratio, cell, figure, of, times
 from reporting.quantities import TIMES, Quantity
 
 APART = 2.0  # ratio beyond which two sources disagree
@@ -99,7 +99,7 @@ def _apart(theirs: Group, row: Row, ours: Group, quantity: Quantity) -> list[Fin
         row[column] / near[column],
         low / (near.get(quantity.ends[1]) or near[column]),
         high / (near.get(quantity.ends[0]) or near[column]),
-        BOOTSTRAP,
+        BETWEEN,
     )
     if not (ends.low > APART or ends.high < 1 / APART):
         return []

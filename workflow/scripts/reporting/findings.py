@@ -1,6 +1,6 @@
 """What the tables say, computed: each finding with its interval and the cells that it comes from.
 
-Intervals. A cell of this arena's protocol has 95 % bootstrap intervals of its median and of its ratios. A
+Intervals. A cell of this arena's protocol has 95 % intervals of its time and of its ratios, between processes. A
 published figure without one stands for the values that round to it, so a ratio of two such figures has the
 ends of that rounding (`basis` says which of the two); it knows nothing of noise. Shares of cells carry
 Wilson's 95 % score interval (Wilson, "Probable inference, the law of succession, and statistical inference",
@@ -18,7 +18,7 @@ from reporting import markdown as md
 from reporting.columns import TASKS, Row
 from reporting.doubts import disagreements, gate
 from reporting.groups import (
-    BOOTSTRAP,
+    BETWEEN,
     Finding,
     Group,
     Ratio,
@@ -74,7 +74,7 @@ def _lead(first: Row, following: Row, quantity: Quantity) -> Ratio:
     point, low, high = quantities.lead(first, following, quantity)
     if low is None or high is None:
         return ratio(following, first, quantity.column)
-    return Ratio(point, low, high, BOOTSTRAP)
+    return Ratio(point, low, high, BETWEEN)
 
 
 def speedups(groups: list[Group]) -> list[Finding]:

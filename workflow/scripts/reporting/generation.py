@@ -2,49 +2,63 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from arena.contract.verdict import Part
-from reporting import statistics
 from reporting.columns import Row
 from reporting.fields import six
+from reporting.outcome import task_status
 from reporting.rounds import RecordedCell
+from reporting.timing import Key, add_first, key, timed
 
 RECORDED = ("first_token_ns", "prompt_tokens", "new_tokens")
+PREFILL, DECODE = "prefill_tokens_per_s", "decode_tokens_per_s"
 
 
-def figures(cell: RecordedCell, seed: int) -> Row:
-    """The columns of the group "Generation", for a cell that generated in every round.
+def add_figures(cells: list[RecordedCell], rows: dict[Key, Row], least_difference: float) -> None:
+    """Add in place the columns of the group "Generation", to the cells that generated in every round.
 
-    Prefill: the prompt's tokens over the median time to the first new token. Decode: the other new tokens
-    over the median of the time from there to the last. Their intervals are the bootstrap's of those times.
+    Prefill: the prompt's tokens over the time to the first new token. Decode: the other new tokens over the
+    time from there to the last. Their intervals and ranks are those of the times.
     Raises ValueError naming the file that lacks a key, or a time to the first token for each sample.
     """
-    first, rest = [], []
+    parts = {name: timed(cells, "decode", functools.partial(_part, name)) for name in (PREFILL, DECODE)}
+    for cell in cells:
+        if key(cell) not in parts[PREFILL].summaries:
+            continue
+        prompt, new = (getattr(cell.rounds[0].tasks["decode"], name) for name in RECORDED[1:])
+        judged = cell.verdict.parts.decode or Part()
+        row = rows[key(cell)]
+        row |= {"prompt_tokens": prompt, "new_tokens": new}
+        row |= {name: getattr(judged, name) for name in ("matching_tokens", "divergence_margin")}
+        for name, tokens in ((PREFILL, prompt), (DECODE, new - 1)):
+            time = parts[name].model.time(key(cell))
+            ends = {"": time.point, "_low": time.high, "_high": time.low}  # the longest time: the lowest rate
+            row |= {
+                name + end: None if value is None else six(tokens * 1e9 / value)
+                for end, value in ends.items()
+            }
+    for name, found in parts.items():
+        add_first(rows, name, found, least_difference)
+
+
+def _part(name: str, cell: RecordedCell) -> list[np.ndarray] | None:
+    """The part of each generation that a rate is of, in nanoseconds, by round; None if the task is not ok."""
+    if task_status(cell, "decode")[0] != "ok":
+        return None
+    found = []
     for path, record in zip(cell.paths, cell.rounds, strict=True):
         task = record.tasks["decode"]
-        for key in RECORDED:
-            if getattr(task, key) is None:
-                raise ValueError(f"{path}: key tasks.decode.{key} is null; measure the round again")
+        for each in RECORDED:
+            if getattr(task, each) is None:
+                raise ValueError(f"{path}: key tasks.decode.{each} is null; measure the round again")
         total, until = np.asarray(task.samples_ns), np.asarray(task.first_token_ns)
         if total.shape != until.shape or not (until < total).all():
             raise ValueError(
                 f"{path}: tasks.decode: {until.size} first_token_ns for {total.size} samples_ns; expected as "
                 "many, each the shorter; measure the round again"
             )
-        first.append(until)
-        rest.append(total - until)
-    prompt, new = (getattr(cell.rounds[0].tasks["decode"], key) for key in RECORDED[1:])
-    part = cell.verdict.parts.decode or Part()
-    return (
-        {"prompt_tokens": prompt, "new_tokens": new}
-        | _rate("prefill_tokens_per_s", prompt, first, seed)
-        | _rate("decode_tokens_per_s", new - 1, rest, seed)
-        | {name: getattr(part, name) for name in ("matching_tokens", "divergence_margin")}
-    )
-
-
-def _rate(name: str, tokens: int, nanoseconds: list[np.ndarray], seed: int) -> Row:
-    times = statistics.summary(nanoseconds, seed)
-    ends = {"": times.median, "_low": times.high, "_high": times.low}  # the longest time is the lowest rate
-    return {name + end: six(tokens * 1e9 / time) for end, time in ends.items()}
+        found.append(until if name == PREFILL else total - until)
+    return found

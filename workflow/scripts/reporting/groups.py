@@ -12,7 +12,7 @@ from reporting.columns import Row
 from reporting.comparison import RANKED
 from reporting.quantities import Quantity
 
-BOOTSTRAP, ROUNDING, NONE = "95 % bootstrap", "rounding of the figures", "none"
+BETWEEN, ROUNDING, NONE = "95 %, between processes", "rounding of the figures", "none"
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def ratio(upper: Row, lower: Row, column: str) -> Ratio:
 
 def stored(row: Row, name: str) -> Ratio | None:
     point, low, high = (row.get(name + end) for end in ("", "_low", "_high"))
-    return None if point is None or low is None or high is None else Ratio(point, low, high, BOOTSTRAP)
+    return None if point is None or low is None or high is None else Ratio(point, low, high, BETWEEN)
 
 
 def times(value: Ratio) -> str:

@@ -59,13 +59,17 @@ def of(rows: list[Row]) -> list[Quantity]:
 def best(rows: list[Row], quantity: Quantity) -> list[Row]:
     """The first of the ranked rows of one machine, model and lane, with those that cannot be told from it.
 
-    Times as ``comparison.best``. Rates: every row whose interval of the ratio to the highest, recovered from
-    the two intervals, includes 1; where a CSV has no intervals, every row with the highest rate.
+    Times as ``comparison.best``. Rates: by column ``…_first``; of a CSV without it, every row whose interval of
+    the ratio to the highest, recovered from the two intervals, includes 1; where a CSV has no intervals, every
+    row with the highest rate.
     """
     found = [row for row in rows if row["status"] in RANKED and row.get(quantity.column)]
     if not quantity.more:
         return comparison.best(found, quantity.column)
     found.sort(key=lambda row: row[quantity.column], reverse=True)
+    first = f"{quantity.column}_first"
+    if any(row.get(first) is not None for row in found):
+        return [row for row in found if row.get(first)]
     return [row for row in found if row is found[0] or _tied(found[0], row, quantity)]
 
 
@@ -102,9 +106,9 @@ def lead(first: Row, following: Row, quantity: Quantity) -> tuple[float, float |
     """
     mine, next_ones = first[quantity.column], following[quantity.column]
     point: float = mine / next_ones if quantity.more else next_ones / mine
-    stored = (following.get(f"{quantity.task}_to_best{end}") for end in ("", "_low", "_high"))
-    ratio, low, high = stored
-    if not quantity.more and ratio is not None and low is not None and high is not None:
+    name = quantity.column if quantity.more else quantity.task
+    ratio, low, high = (following.get(f"{name}_to_best{end}") for end in ("", "_low", "_high"))
+    if ratio is not None:
         return ratio, low, high
     pair = (first, following) if quantity.more else (following, first)
     upper, lower = (ends(row, quantity) for row in pair)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import statistics as plain
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from reporting.columns import TIMED, Row
 from reporting.fields import flag, megabytes, six
 from reporting.outcome import culprit, reason_of, skipped, status
 from reporting.rounds import RecordedCell
-from reporting.timing import add_ratios, timings
+from reporting.timing import Key, add_first, add_ratios, key, samples, timed, timings
 
 MEASURED_BY = "arena"
 LOG_LINES = 20
@@ -25,37 +26,39 @@ def rows(
     label: str,
     baseline: str,
     weights: dict[str, str],
-    seed: int = 0,
     again: str = "results/retry",
     labels: Mapping[str, str] | None = None,
     float32_rows: Mapping[str, str] | None = None,
     work: Mapping[str, Row] | None = None,
+    least_difference: float = 0.02,
 ) -> list[Row]:
     """One row per cell, in the cells' order; columns as in ``reporting.columns``.
 
     ``label`` may be ``auto``: the accelerator that the first successful cell reports, else the CPU.
     ``baseline`` is a row id; where that cell is missing or its results are wrong, no ratio to it is
-    given. ``seed`` varies the bootstrap. ``again`` is the program that measures a failed cell again,
-    ``labels`` what the rows are called, ``float32_rows`` names the float32 row for rows of reduced
-    precision, ``work`` each model's ``scale_of`` and ``forward_flops``.
+    given. ``again`` is the program that measures a failed cell again, ``labels`` what the rows are called,
+    ``float32_rows`` names the float32 row for rows of reduced precision, ``work`` each model's ``scale_of``
+    and ``forward_flops``. Rows that are by less than ``least_difference`` slower than the fastest share the
+    first place with it.
     """
     float32_rows, labels = float32_rows or {}, labels or {}
     label = automatic_label(cells) if label == "auto" else label
-    result = []
+    tasks = {task: timed(cells, task, functools.partial(samples, task=task)) for task in TIMED}
+    result: dict[Key, Row] = {}
     for cell in cells:
         row: Row = {"platform": label, "weights": weights[cell.model]} | identity(cell, labels)
         row |= {"baseline": labels.get(baseline, baseline)}
         row |= {"float32_row": labels.get(float32_rows.get(cell.row, ""))}
         row |= (work or {}).get(cell.model, {}) | gpu.figures(cell) | nodes.figures(cell)
         row |= verdict_figures(cell) | costs(cell) | machine(cell) | failure(cell, again)
-        for task in TIMED:
-            row |= timings(cell, task, seed)
-        if row["decode_status"] == "ok":
-            row |= generation.figures(cell, seed)
-        result.append(row)
-    for task in TIMED:
-        add_ratios(cells, result, task, baseline, float32_rows, seed)
-    return result
+        for task, found in tasks.items():
+            row |= timings(cell, task, found)
+        result[key(cell)] = row
+    for task, found in tasks.items():
+        add_ratios(result, task, found, baseline, float32_rows)
+        add_first(result, task, found, least_difference)
+    generation.add_figures(cells, result, least_difference)
+    return list(result.values())
 
 
 def automatic_label(cells: list[RecordedCell]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from reporting import markdown as md
 from reporting.columns import Row
 from reporting.comparison import platforms
-from reporting.details import MEASURED, label, marks, samples
+from reporting.details import MEASURED, between, label, marks, samples
 
 
 def generation(rows: list[Row]) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def generation(rows: list[Row]) -> list[dict[str, Any]]:
 
 
 def _interval(row: Row, name: str) -> md.Markdown:
-    return md.interval(row[f"{name}_low"], row[f"{name}_high"], 4)
+    return between(row[f"{name}_low"], row[f"{name}_high"])
 
 
 def tokens(row: Row) -> str | md.Markdown:

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from arena.contract.cell import TaskName
-from reporting import statistics
+from reporting import series, statistics
 from reporting.columns import Row
 from reporting.fields import flag, six
+from reporting.intervals.model import Figure, Model, is_first
 from reporting.outcome import task_status
 from reporting.rounds import RecordedCell
+from reporting.statistics import Summary
 
 RANKED = "pass"
 JUDGED_WELL = ("pass", "close")
+
+Key = tuple[str, str]  # model, row
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One task, or part of one, of all cells that did it: each one's samples in short, and the model of them all."""
+
+    summaries: dict[Key, Summary]
+    model: Model[Key]
+
+
+def key(cell: RecordedCell) -> Key:
+    """What names a cell of one platform."""
+    return cell.model, cell.row
 
 
 def samples(cell: RecordedCell, task: TaskName) -> list[np.ndarray] | None:
@@ -25,66 +42,88 @@ def samples(cell: RecordedCell, task: TaskName) -> list[np.ndarray] | None:
     return [np.asarray(record.tasks[task].samples_ns) for record in cell.rounds]
 
 
-def timings(cell: RecordedCell, task: TaskName, seed: int) -> Row:
+def timed(
+    cells: list[RecordedCell], task: TaskName, of_cell: Callable[[RecordedCell], list[np.ndarray] | None]
+) -> Timed:
+    """``of_cell`` gives a cell's vectors of nanoseconds, one a round, or None.
+
+    Raises ValueError naming the cell's directory and the task if a duration is no duration.
+    """
+    summaries: dict[Key, Summary] = {}
+    lanes: dict[Key, str] = {}
+    for cell in cells:
+        found = of_cell(cell)
+        if found is None:
+            continue
+        try:
+            summaries[key(cell)] = statistics.summary(found)
+        except ValueError as error:
+            raise ValueError(f"{cell.paths[0].parent}: {task}: {error}; measure the cell again") from error
+        lanes[key(cell)] = cell.rounds[0].cell.lane
+    return Timed(summaries, Model({name: each.medians for name, each in summaries.items()}, lanes))
+
+
+def timings(cell: RecordedCell, task: TaskName, found: Timed) -> Row:
     """The figures of one task; only its status and reason where it has none."""
     state, reason = task_status(cell, task)
-    row = {f"{task}_status": state, f"{task}_reason": reason}
-    rounds = samples(cell, task)
-    if rounds is None:
+    row: Row = {f"{task}_status": state, f"{task}_reason": reason}
+    if key(cell) not in found.summaries:
         return row
-    try:
-        summary = statistics.summary(rounds, seed)
-    except ValueError as error:
-        raise ValueError(f"{cell.paths[0].parent}: {task}: {error}; measure the cell again") from error
+    summary, time = found.summaries[key(cell)], found.model.time(key(cell))
     figures = {
-        "ms": summary.median,
-        "low_ms": summary.low,
-        "high_ms": summary.high,
+        "ms": time.point,
+        "low_ms": time.low,
+        "high_ms": time.high,
         "p95_ms": summary.p95,
         "min_ms": summary.min,
         "iqr_ms": summary.iqr,
     }
-    steady = all(record.tasks[task].steady for record in cell.rounds)
+    results = [record.tasks[task] for record in cell.rounds]
     return (
         row
-        | {f"{task}_{name}": round(value / 1e6, 6) for name, value in figures.items()}
+        | {
+            f"{task}_{name}": None if value is None else round(value / 1e6, 6)
+            for name, value in figures.items()
+        }
         | {
             f"{task}_samples": summary.samples,
             f"{task}_noisy": flag(summary.noisy),
-            f"{task}_steady": flag(steady),
+            f"{task}_steady": flag(all(result.steady for result in results)),
+            f"{task}_series": series.of_cell(
+                (result.warmup_ns or [], result.samples_ns) for result in results
+            ),
         }
     )
 
 
 def add_ratios(
-    cells: list[RecordedCell],
-    rows: list[Row],
-    task: TaskName,
-    baseline: str,
-    float32_rows: Mapping[str, str],
-    seed: int,
+    rows: dict[Key, Row], task: TaskName, found: Timed, baseline: str, float32_rows: Mapping[str, str]
 ) -> None:
-    """Add in place the ratios to the baseline (any lane), to the framework's float32 row, and to the fastest
-    passing row (same lane).
+    """Add in place the ratios of one task to the baseline (any lane) and to the framework's float32 row."""
+    for mine, row in rows.items():
+        if mine not in found.summaries:
+            continue
+        model, own = mine
+        bases = {"ratio": baseline, "float32_ratio": float32_rows.get(own)}
+        for name, base in bases.items():
+            theirs = (model, base or "")
+            if theirs in found.summaries and rows[theirs]["status"] in JUDGED_WELL:
+                _store(row, f"{task}_{name}", found.model.ratio(mine, theirs))
+
+
+def add_first(rows: dict[Key, Row], name: str, found: Timed, least_difference: float) -> None:
+    """Add in place, in the columns ``{name}_to_best…`` and ``{name}_first``, the ratios to the fastest passing
+    row of each model and lane, and who shares the first place with it.
     """
-    timed = {index: found for index, cell in enumerate(cells) if (found := samples(cell, task)) is not None}
-    for model in dict.fromkeys(cell.model for cell in cells):
-        mine = [index for index in timed if cells[index].model == model]
-        for base in mine:
-            if rows[base]["status"] not in JUDGED_WELL:
-                continue
-            for index in mine:
-                against = functools.partial(statistics.ratio, timed[index], timed[base], seed)
-                if cells[base].row == baseline:
-                    _store(rows[index], f"{task}_ratio", against())
-                if cells[base].row == float32_rows.get(cells[index].row):
-                    _store(rows[index], f"{task}_float32_ratio", against())
-        ranked = [index for index in mine if rows[index]["status"] == RANKED]
-        for lane in dict.fromkeys(rows[index]["lane"] for index in ranked):
-            group = {index: timed[index] for index in ranked if rows[index]["lane"] == lane}
-            for index, ratio in statistics.ratios_to_best(group, seed).items():
-                _store(rows[index], f"{task}_to_best", ratio)
+    groups: dict[tuple[str, str], list[Key]] = {}
+    for each, row in rows.items():
+        if each in found.summaries and row["status"] == RANKED:
+            groups.setdefault((row["model"], row["lane"]), []).append(each)
+    for members in groups.values():
+        for each, ratio in found.model.to_best(members).items():
+            _store(rows[each], f"{name}_to_best", ratio)
+            rows[each][f"{name}_first"] = flag(is_first(ratio, least_difference))
 
 
-def _store(row: Row, name: str, ratio: statistics.Ratio) -> None:
+def _store(row: Row, name: str, ratio: Figure) -> None:
     row |= {name: six(ratio.point), f"{name}_low": six(ratio.low), f"{name}_high": six(ratio.high)}

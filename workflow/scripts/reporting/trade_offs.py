@@ -6,7 +6,7 @@ import math
 
 from reporting import markdown as md
 from reporting.columns import Row
-from reporting.groups import BOOTSTRAP, Finding, Group, Ratio, baseline, cell, of, ratio, stored, times
+from reporting.groups import BETWEEN, Finding, Group, Ratio, baseline, cell, of, ratio, stored, times
 
 
 def compile_pays(groups: list[Group]) -> list[Finding]:
@@ -46,7 +46,7 @@ def _payback(group: Group, row: Row, base: Row, extra: float, share: Ratio) -> F
     cells = tuple(
         cell(group, each, column) for each in (row, base) for column in ("compile_s", "inference_ms")
     )
-    calls_to_pay = None if math.isinf(high) else Ratio(point, low, high, BOOTSTRAP)
+    calls_to_pay = None if math.isinf(high) else Ratio(point, low, high, BETWEEN)
     return of(group, "compile", f"{group.where()}: {text}", "inference", calls_to_pay, cells)
 
 

@@ -14,7 +14,7 @@ from arena.contract.cell import TaskName
 from arena.contract.round import Round
 from arena.contract.verdict import Verdict
 from reporting import markdown as md
-from reporting import retry
+from reporting import retry, series
 from reporting.columns import TIMED, Row
 
 MOST = 400  # samples of one process that are drawn; of more, every k-th is (all count in the figures)
@@ -128,7 +128,7 @@ def processes(record: Round) -> list[dict[str, Any]]:
                 "median": md.significant(float(np.median(times)), 4),
                 "min": md.significant(float(times.min()), 4),
                 "max": md.significant(float(times.max()), 4),
-                "steady": result.steady,
+                "level": series.of_process(result.warmup_ns or [], result.samples_ns) or "—",
             }
         lines.append(line)
     return lines

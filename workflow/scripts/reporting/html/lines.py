@@ -11,6 +11,7 @@ from typing import Any
 from reporting import comparison, origins, quantities, views
 from reporting import markdown as md
 from reporting.columns import Row
+from reporting.details import SERIES
 from reporting.groups import Group, grouped
 from reporting.quantities import Quantity
 
@@ -175,8 +176,8 @@ def figure(row: Row, quantity: Quantity, mark: str, strict: str | None) -> dict[
     blank = {views.FAILED: "✗", views.ABSENT: "—"}.get(mark)
     low, high = (row.get(end) for end in quantity.ends)
     noisy = bool(row.get(f"{quantity.task}_noisy")) and not blank
-    unsettled = row.get(f"{quantity.task}_steady") is False and not blank
-    notes = [SAY.get(mark, ""), "noisy" if noisy else "", "unsettled" if unsettled else ""]
+    moves = "" if blank else SERIES.get(row.get(f"{quantity.task}_series") or "", "")
+    notes = [SAY.get(mark, ""), "noisy" if noisy else "", moves]
     return {
         "text": blank or quantity.form(row[quantity.column]),
         "mark": mark,
