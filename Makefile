@@ -6,7 +6,7 @@ CORES  ?= all
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEPLOY := workflow/deploy
 
-.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock compare fidelity bench clean
+.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock compare fidelity aa bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile
@@ -62,8 +62,11 @@ lock: setup  ## pin what the direct requirements in envs/ need (ENV=jax: only th
 compare: setup  ## what changed between two platform CSVs or results directories (OLD=... NEW=...)
 	@python workflow/tools/compare.py $(OLD) $(NEW) $(ARGS)
 
-fidelity: setup  ## our timings against llama-bench, benchmark_app and others, after a run with their rows
-	python workflow/tools/fidelity.py $(ARGS)
+fidelity: setup .venv-tests/ready  ## our timings against llama-bench, benchmark_app and others, after a run with their rows
+	.venv-tests/bin/python workflow/tools/fidelity.py $(ARGS)
+
+aa: setup  ## measure one row under two names, and see whether the report tells them apart (ARGS='--row jax --copies 3')
+	python workflow/tools/aa.py $(ARGS) -- --cores $(CORES)
 
 bench: setup  ## everything cold from a fresh clone, and a run with nothing to do: half an hour
 	python workflow/tools/bench_workflow.py $(ARGS)
