@@ -90,7 +90,7 @@ def timings(cell: RecordedCell, task: TaskName, found: Timed) -> Row:
             f"{task}_noisy": flag(summary.noisy),
             f"{task}_steady": flag(all(result.steady for result in results)),
             f"{task}_series": series.of_cell(
-                (result.warmup_ns or [], result.samples_ns) for result in results
+                (result.warmup_ns or [], result.samples_ns or []) for result in results
             ),
         }
     )

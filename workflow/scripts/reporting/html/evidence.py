@@ -128,7 +128,7 @@ def processes(record: Round) -> list[dict[str, Any]]:
                 "median": md.significant(float(np.median(times)), 4),
                 "min": md.significant(float(times.min()), 4),
                 "max": md.significant(float(times.max()), 4),
-                "level": series.of_process(result.warmup_ns or [], result.samples_ns) or "—",
+                "level": series.of_process(result.warmup_ns or [], result.samples_ns or []) or "—",
             }
         lines.append(line)
     return lines
