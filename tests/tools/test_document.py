@@ -34,7 +34,7 @@ def test_the_matrix_knows_what_a_framework_cannot():
         "—",
         "✓",
     ]
-    assert line["reduced precision"] == "float16, int8"
+    assert line["reduced precision"] == "tf32 (cuda), float16, int8"
     assert set(cells(matrix, "Inferi (Rust)")[1:8]) == {"—"}
     assert "tf32 (cuda)" in cells(matrix, "JAX")[8]
 

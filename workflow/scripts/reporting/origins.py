@@ -54,8 +54,9 @@ def loss_check(rows: list[Row], expected: float | None) -> md.Markdown | None:
 
 def asks_for(row: Row) -> str | None:
     """``TF32`` where a published row's own code asks for it, though the row names no precision; else None."""
-    known = (row.get("measured_by"), row["framework"].split()[0]) in ASKS_FOR_TF32
-    return "TF32" if known and row["platform"].startswith("NVIDIA") and not row.get("lane") else None
+    if row.get("lane") or not row["platform"].startswith("NVIDIA"):
+        return None
+    return "TF32" if (row.get("measured_by"), row["framework"].split()[0]) in ASKS_FOR_TF32 else None
 
 
 def precision_note(rows: list[Row]) -> str | None:
