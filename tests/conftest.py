@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import sys
 import time
 from types import SimpleNamespace
 
@@ -16,6 +17,8 @@ def pytest_collection_modifyitems(items):
         if "miniature" in getattr(item, "fixturenames", ()):
             for mark in END_TO_END:
                 item.add_marker(mark)
+        if sys.platform != "linux" and (item.get_closest_marker("linux")):
+            item.add_marker(pytest.mark.skip(reason="only Linux has it"))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -64,7 +64,7 @@ def test_a_clean_round_records_everything(model):
     assert result.tasks["inference"].status == "ok"
     samples = result.tasks["inference"].samples_ns
     assert len(samples) >= 5
-    assert np.median(samples) / 1e6 == pytest.approx(10, rel=0.05)
+    assert 10 <= np.median(samples) / 1e6 < 100  # it sleeps for 10 ms, and a busy machine wakes it later
     assert result.tasks["training"].status == "unsupported"
     assert result.tasks["training"].reason == Reason(code="no-training", detail="made of zeros")
     assert outputs["inference.output"].shape == (4, 16) and outputs["latency.output"].shape == (1, 16)
@@ -225,6 +225,7 @@ def test_stopping_the_supervisor_stops_the_child_and_leaves_no_result(model):
     assert not (model / "round/result.json").exists()
 
 
+@pytest.mark.linux
 def test_usable_threads_never_exceed_what_affinity_allows():
     assert machine.usable_threads(1) == 1
     assert machine.usable_threads(10_000) <= len(os.sched_getaffinity(0))
@@ -237,6 +238,7 @@ def test_usable_threads_never_exceed_what_affinity_allows():
     assert answer.stdout.strip() == "1"
 
 
+@pytest.mark.linux
 def test_the_memory_peak_counts_from_its_reset():
     code = (
         "import numpy as np; from arena.measuring import machine\n"

@@ -39,6 +39,7 @@ def ask(environment, expression):
     return json.loads(done.stdout)
 
 
+@pytest.mark.linux
 def test_the_driver_is_read_in_its_units(driver):
     environment, state = driver
     state.write_text("used 5000000\nthrottle 2148\nprocess 17 4000000\nprocess 18 18446744073709551615\n")
@@ -54,6 +55,7 @@ def test_the_driver_is_read_in_its_units(driver):
     assert held == {"17": 4_000_000, "18": None}
 
 
+@pytest.mark.linux
 def test_the_machine_and_its_conditions_name_the_card(driver):
     environment, state = driver
     state.write_text("used 7\nprocess 17 4000000\n")
@@ -65,6 +67,7 @@ def test_the_machine_and_its_conditions_name_the_card(driver):
 @pytest.mark.parametrize(
     ("visible", "found"), [("0", True), ("GPU-12", True), ("1", False), ("GPU-9", False), ("-1", False)]
 )
+@pytest.mark.linux
 def test_the_card_is_the_one_that_cuda_sees(driver, visible, found):
     environment, _ = driver
     assert ask(environment | {"CUDA_VISIBLE_DEVICES": visible}, "card is not None") is found
@@ -156,6 +159,7 @@ def benchmark(folder, environment, options, accelerator="cuda"):
     return result, tensors.load(folder / "outputs.safetensors")
 
 
+@pytest.mark.linux
 def test_a_round_on_the_card_records_it(driver, tmp_path):
     environment, _ = driver
     result, outputs = benchmark(tmp_path, environment, {"counts": 4_100_000, "holds": 5_000_000})
@@ -179,6 +183,7 @@ def test_a_round_on_the_card_records_it(driver, tmp_path):
         ({}, "the driver saw 0.0 MB"),
     ],
 )
+@pytest.mark.linux
 def test_a_cpu_run_under_a_gpu_label_is_refused(driver, tmp_path, options, says):
     environment, _ = driver
     result, outputs = benchmark(tmp_path, environment, options)
@@ -187,6 +192,7 @@ def test_a_cpu_run_under_a_gpu_label_is_refused(driver, tmp_path, options, says)
     assert result.tasks == {} and result.log_tail
 
 
+@pytest.mark.linux
 def test_a_driver_that_names_no_process_shows_the_card_s_memory(driver, tmp_path):
     environment, _ = driver
     result, _ = benchmark(tmp_path, environment, {"raises": 4_100_000})
@@ -194,6 +200,7 @@ def test_a_driver_that_names_no_process_shows_the_card_s_memory(driver, tmp_path
     assert result.conditions.during.gpu.rise_bytes == 4_100_000
 
 
+@pytest.mark.linux
 def test_on_a_cpu_nothing_is_asked_of_a_card(driver, tmp_path):
     environment, _ = driver
     result, _ = benchmark(tmp_path, environment, {}, accelerator="cpu")

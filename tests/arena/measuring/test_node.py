@@ -58,6 +58,7 @@ def test_whoever_does_not_want_it_waits_for_nobody():
         assert waited == 0.0
 
 
+@pytest.mark.linux
 def test_the_allocation_is_what_slurm_says(monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     assert node.allocation() is None
