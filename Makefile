@@ -59,6 +59,9 @@ docs: setup  ## write what pages tell of the catalogue, and the schemas of the r
 lock: setup  ## pin what the direct requirements in envs/ need (ENV=jax: only that file; ARGS=--upgrade)
 	python $(DEPLOY)/lock.py $(if $(ENV),envs/$(ENV).*,envs/*.yaml envs/*.txt) --prefer envs/*.yaml $(ARGS)
 
+bundle: setup  ## everything for a machine without a network, in pieces (ARGS='--envs pytorch jax --out bundle')
+	python workflow/tools/bundle.py $(ARGS)
+
 compare: setup  ## what changed between two platform CSVs or results directories (OLD=... NEW=...)
 	@python workflow/tools/compare.py $(OLD) $(NEW) $(ARGS)
 
