@@ -1,0 +1,136 @@
+"""Records of several allocations become one platform's, and what does not belong together is refused."""
+
+import copy
+import json
+import re
+import tarfile
+
+import pytest
+
+import allocations
+from arena import files
+
+CARD = {"name": "NVIDIA H200", "uuid": "GPU-1", "driver": "580.159.04", "cuda_driver": "13.0"}
+COMMIT = "637202b"
+
+
+def round_record(model, row, number, started, *, card=CARD, commit=COMMIT, mhz=1980):
+    cell = {"platform": "gpu", "model": model, "row": row}
+    watch = {"sm_mhz": [mhz - 300, mhz, mhz]}
+    machine = {"cpu": "Xeon", "kernel": "Linux 6", "gpu": card}
+    record = {"schema": 2, "cell": cell, "round": number, "started": started, "status": "ok"}
+    return record | {"machine": machine, "conditions": {"during": {"gpu": watch}}, "commit": commit}
+
+
+def verdict(model, row, judged, error):
+    parts = {"inference": {"relative_l2": error}}
+    return {"schema": 2, "platform": "gpu", "model": model, "row": row, "verdict": judged, "parts": parts}
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """Make the results directory of one allocation, and pack it; the archive."""
+
+    def make(name, rows, hour, **changes):
+        results = tmp_path / name / "results"
+        for row, (count, judged, error) in rows.items():
+            for number in range(1, count + 1):
+                record = round_record(
+                    "Tiny", row, number, f"2026-11-28T{hour:02d}:0{number}:00+00:00", **changes
+                )
+                files.write_json(results / f"benchmarks/gpu/Tiny/{row}/round-{number}.json", record)
+            files.write_json(results / f"validation/gpu/Tiny/{row}.json", verdict("Tiny", row, judged, error))
+        files.write_json(results / "models/Tiny/source.json", {"kind": "seeded"})
+        out = tmp_path / f"{name}.tar.gz"
+        assert f"{sum(row[0] for row in rows.values())} rounds" in allocations.pack(results, "gpu", name, out)
+        return out
+
+    return make
+
+
+def test_rounds_follow_each_other_and_the_account_tells_the_allocations_apart(tmp_path, measured):
+    second = measured("a2", {"pytorch-eager": (1, "close", 2e-6), "mlx": (1, "pass", 1e-6)}, 15, mhz=1755)
+    first = measured("a1", {"pytorch-eager": (2, "pass", 1e-6), "jax": (1, "pass", 1e-6)}, 9)
+    into = tmp_path / "results"
+    said = allocations.merge([second, first], into, "h200", "pytorch-eager")
+    assert said.endswith("5 rounds of 3 cells from 2 allocations")
+    baseline = [
+        files.read_json(into / f"benchmarks/h200/Tiny/pytorch-eager/round-{number}.json")
+        for number in (1, 2, 3)
+    ]
+    assert [record["round"] for record in baseline] == [1, 2, 3]
+    assert [record["started"][11:13] for record in baseline] == ["09", "09", "15"]  # the earlier one first
+    assert {record["cell"]["platform"] for record in baseline} == {"h200"}
+    assert len(list((into / "benchmarks/h200/Tiny").iterdir())) == 3
+    worst = files.read_json(into / "validation/h200/Tiny/pytorch-eager.json")
+    assert (worst["verdict"], worst["platform"]) == ("close", "h200")
+    assert files.read_json(into / "models/Tiny/source.json") == {"kind": "seeded"}
+    account = files.read_json(into / "allocations/h200.json")["allocations"]
+    assert [one["id"] for one in account] == ["a1", "a2"]
+    assert [one["sm_mhz"] for one in account] == [[1680, 1980], [1455, 1755]]
+    assert account[1]["cards"] == [CARD] and account[1]["commits"] == [COMMIT]
+    assert account[1]["rounds"] == [
+        {"cell": "Tiny/mlx", "there": 1, "here": 1},
+        {"cell": "Tiny/pytorch-eager", "there": 1, "here": 3},
+    ]
+
+
+ALL = {"pytorch-eager": (1, "pass", 1e-6)}
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "words"),
+    [
+        (ALL, {"card": CARD | {"driver": "575.1"}}, "card and driver are"),
+        (ALL, {"commit": "637202b-dirty"}, "commit 637202b-dirty: allocations are put together by commit"),
+        (ALL, {"commit": "0000000"}, "git knows not both"),
+        ({"mlx": (1, "pass", 1e-6)}, {}, "allocation a2 measured no pytorch-eager"),
+    ],
+)
+def test_what_is_not_one_measurement_is_refused(tmp_path, measured, rows, changes, words):
+    archives = [measured("a1", ALL, 9), measured("a2", rows, 15, **changes)]
+    with pytest.raises(allocations.AllocationError, match=re.escape(words)):
+        allocations.merge(archives, tmp_path / "results", "h200", "pytorch-eager")
+    assert not (tmp_path / "results").exists()
+
+
+def test_another_card_of_the_same_kind_is_the_same_platform(tmp_path, measured):
+    archives = [measured("a1", ALL, 9), measured("a2", ALL, 15, card=CARD | {"uuid": "GPU-2"})]
+    allocations.merge(archives, tmp_path / "results", "h200", "pytorch-eager")
+    uuids = [
+        one["cards"][0]["uuid"]
+        for one in files.read_json(tmp_path / "results/allocations/h200.json")["allocations"]
+    ]
+    assert uuids == ["GPU-1", "GPU-2"]
+
+
+def test_code_that_measures_must_not_have_changed(tmp_path, measured, monkeypatch):
+    monkeypatch.setattr(allocations, "_changed", lambda old, new: [f"{old}..{new}/benchmark.py"])
+    archives = [measured("a1", ALL, 9), measured("a2", ALL, 15, commit="ffda948")]
+    with pytest.raises(allocations.AllocationError, match=re.escape("637202b..ffda948/benchmark.py")):
+        allocations.merge(archives, tmp_path / "results", "h200", "pytorch-eager")
+
+
+def test_a_platform_that_is_there_is_not_overwritten(tmp_path, measured):
+    into = tmp_path / "results"
+    archive = measured("a1", ALL, 9)
+    allocations.merge([archive], into, "h200", "pytorch-eager")
+    with pytest.raises(allocations.AllocationError, match="exists; merge into a directory without"):
+        allocations.merge([archive], into, "h200", "pytorch-eager")
+
+
+def test_a_round_without_verdict_is_not_packed(tmp_path, measured):
+    measured("a1", ALL, 9)
+    (tmp_path / "a1/results/validation/gpu/Tiny/pytorch-eager.json").unlink()
+    with pytest.raises(
+        allocations.AllocationError, match=r"has no verdict; make results/validation/gpu/Tiny/"
+    ):
+        allocations.pack(tmp_path / "a1/results", "gpu", "a1", tmp_path / "again.tar.gz")
+
+
+def test_a_foreign_archive_is_named(tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps(copy.deepcopy(CARD)))
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "x.json", "x.json")
+    with pytest.raises(allocations.AllocationError, match=r"x\.json is not expected"):
+        allocations.merge([tmp_path / "x.tar.gz"], tmp_path / "results", "h200", "pytorch-eager")
