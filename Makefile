@@ -6,7 +6,7 @@ CORES  ?= all
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEPLOY := workflow/deploy
 
-.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock compare fidelity aa bench clean
+.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock bundle compare fidelity aa bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile

@@ -1,7 +1,8 @@
 """Build one of the programs in workflow/engines/ for this machine's processor.
 
 Where there is no cargo, or the build fails, that is recorded, and the engine's cells say so: the exit
-status is 0 as long as the record could be written. CARGO_TARGET_DIR is honoured.
+status is 0 as long as the record could be written. CARGO_TARGET_DIR is honoured. For CUDA no card is needed:
+CUDA_COMPUTE_CAP says which one to build for, else the machine's own, else every one since Ampere.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from arena.building import cuda
 from arena.configuration import crates
 from arena.contract import codec
 from arena.contract.build import Built
-
-FLAGS = "-C target-cpu=native"
 
 
 def main() -> None:
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--engine", required=True, help="its crate is arena-ENGINE in the workspace")
     parser.add_argument("--crate", required=True, help="the framework's crate, whose version is reported")
     parser.add_argument("--interface", default="cpu", help="by which it reaches the device: a feature's name")
+    parser.add_argument("--target-cpu", default="native", help="the compiler's name of another processor")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="crates compiled at a time")
     parser.add_argument("--target", type=Path, required=True, help="where cargo keeps what it compiled")
     parser.add_argument("--program", type=Path, required=True, help="where the executable goes")
@@ -55,13 +56,24 @@ def attempt(args: argparse.Namespace) -> dict[str, Any]:
             return refused("unsupported", "no-cargo", f"{what} here: `{program}` is not on the PATH")
     features = feature(manifest, args.interface)
     target = Path(os.environ.get("CARGO_TARGET_DIR", args.target)).resolve()
-    command = ["cargo", "build", "--release", "--locked", "--jobs", str(args.threads), "--package", package]
-    command += ["--target-dir", str(target)] + [f"--features={name}" for name in features]
-    print(f"RUSTFLAGS='{FLAGS}' {' '.join(command)}", flush=True)
+    flags = f"-C target-cpu={args.target_cpu}"
+    environment, toolkit, capability = dict(os.environ), None, None
+    linking, extra = [], {}
+    if "cuda" in features:
+        try:
+            toolkit, capability = cuda.toolkit(), cuda.compute_capability()
+            environment = cuda.prepare(toolkit, capability, target / "cuda", environment)
+            linking, extra = cuda.linker_arguments(toolkit), {"nvcc": toolkit.version}
+        except cuda.ToolkitError as error:
+            return refused("unsupported", "no-nvcc", str(error))
+    command = ["cargo", "rustc", "--release", "--locked", "--jobs", str(args.threads), "--package", package]
+    command += ["--bin", package, "--target-dir", str(target), *(f"--features={name}" for name in features)]
+    command += ["--", *linking]
+    print(f"RUSTFLAGS='{flags}' {' '.join(command)}", flush=True)
     done = subprocess.run(
         command,
         cwd=args.workspace,
-        env=os.environ | {"RUSTFLAGS": FLAGS},
+        env=environment | {"RUSTFLAGS": flags},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -76,12 +88,14 @@ def attempt(args: argparse.Namespace) -> dict[str, Any]:
         "status": "ok",
         "reason": None,
         "version": used[args.crate],
-        "packages": used | {"rustc": said("rustc", "--version").split()[1]},
+        "packages": used | extra | {"rustc": said("rustc", "--version").split()[1]},
         "program_bytes": args.program.stat().st_size,
         "build": {
-            "flags": FLAGS,
+            "flags": flags + (f", CUDA_COMPUTE_CAP={capability}" if toolkit else ""),
             "features": features,
-            "target_cpu": native(said("rustc", "--print", "target-cpus")),
+            "target_cpu": native(said("rustc", "--print", "target-cpus"))
+            if args.target_cpu == "native"
+            else args.target_cpu,
         },
     }
 
