@@ -55,6 +55,7 @@ impl Engine for Candle {
     type Output = Output;
 
     fn new(job: &Job) -> Result<Self> {
+        precision(job)?;
         let device = match job.cell.accelerator.as_str() {
             "cpu" => Ok(Device::Cpu),
             "cuda" => Device::new_cuda(0),
@@ -74,12 +75,12 @@ impl Engine for Candle {
 
     fn describe(&self) -> Description {
         let backend = match self.device {
-            Device::Cpu => "CPU, gemm",
-            Device::Cuda(_) => "CUDA",
-            Device::Metal(_) => "Metal",
+            Device::Cpu => "CPU, gemm".into(),
+            Device::Cuda(_) => cuda(),
+            Device::Metal(_) => "Metal".into(),
         };
         Description {
-            backend: backend.into(),
+            backend,
             device: self.job.cell.accelerator.clone(),
             threads: Some(candle_core::utils::get_num_threads()),
         }
@@ -175,6 +176,39 @@ impl Training {
         let gradients = loss.backward()?;
         Ok(Output::Gradients { loss, gradients })
     }
+}
+
+/// Set the precision of the lane, before there is a device.
+///
+/// On CUDA Candle's products are float32 unless told otherwise, while cuDNN rounds float32 convolutions to TF32; it
+/// does not where NVIDIA's libraries are told not to. Of the row's options, `precision: default` leaves all that alone.
+fn precision(job: &Job) -> Result<()> {
+    let default = job.cell.options.get("precision").and_then(|value| value.as_str()) == Some("default");
+    match (job.cell.lane.as_str(), job.cell.accelerator.as_str()) {
+        ("float32", "cuda") if !default => {
+            // SAFETY: this process has one thread yet.
+            unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "0") };
+        }
+        ("float32", _) => {}
+        ("tf32", "cuda") => candle_core::cuda::set_gemm_reduced_precision_f32(true),
+        (lane, accelerator) => {
+            let why = format!("Candle has no {lane} lane on {accelerator}");
+            return Err(Failure::unsupported("unsupported-lane", why));
+        }
+    }
+    Ok(())
+}
+
+/// The libraries that compute on CUDA.
+#[cfg(feature = "cuda")]
+fn cuda() -> String {
+    let version = candle_core::cuda::cudarc::cudnn::result::get_version();
+    format!("CUDA, cuDNN {}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> String {
+    "CUDA".into()
 }
 
 /// Feed the prompt, then pick the highest logit `count` times.
