@@ -4,7 +4,7 @@ use arena::Result;
 use arena::architecture::ActionExpert as Config;
 use meganeura::graph::NodeId;
 
-use crate::attention::Attention;
+use crate::attention::{Attention, Seen};
 use crate::network::Network;
 
 /// The inputs `actions` (chunk, action_dim), `time` (1, time_dim) and `context` (length, context_dim) to
@@ -22,7 +22,7 @@ pub fn forward(network: &mut Network, config: &Config, chunk: usize, length: usi
         output: "o_proj",
         biases: false,
         rotary: None,
-        mask: None,
+        seen: Seen::All,
     };
     let actions = network.linear(actions, "action_proj", hidden)?;
     let time = network.linear(time, "time_proj", hidden)?;
@@ -32,7 +32,7 @@ pub fn forward(network: &mut Network, config: &Config, chunk: usize, length: usi
         let layer = format!("layers.{index}");
         let normed = network.rms_norm(x, &format!("{layer}.norm1"), eps)?;
         let source = if config.attends_to_context(index) { context } else { normed };
-        x = attention.add(network, x, (normed, source), &format!("{layer}.attn"), |_, _, pair| pair)?;
+        x = attention.add(network, x, (normed, source), &format!("{layer}.attn"), |_, pair| pair)?;
         let normed = network.rms_norm(x, &format!("{layer}.norm2"), eps)?;
         x = network.add_swiglu(x, normed, &format!("{layer}.mlp"), config.intermediate_size)?;
     }

@@ -1,19 +1,33 @@
-//! Attention, written on matrix products: a few for each head.
-//!
-//! Meganeura's own attention kernels are not used. They give one lane to every element of a head and have 64
-//! lanes, whatever the head; and between reading a tile's scores and writing the next tile's they lack a
-//! barrier, so that lanes that come late (on lavapipe all but the first few) read wrong ones.
+//! Attention by Meganeura's own kernels; its cache is read on matrix products where they cannot.
 
 use arena::Result;
 use meganeura::graph::NodeId;
 
 use crate::network::{Form, Network};
 
+/// Lanes of the kernel that reads a cache: it has one for every element of a head, whatever the head.
+const CACHE_LANES: usize = 64;
+
 /// Rotary positions, half-split within each head: row t is turned as position t, or t + `offset`.
+#[derive(Clone, Copy)]
 pub struct Rotary {
     pub theta: f32,
     /// An input of one unsigned integer.
     pub offset: Option<NodeId>,
+}
+
+/// What a query attends to.
+#[derive(Clone, Copy)]
+pub enum Seen {
+    All,
+    /// Its own position and those before it.
+    Causal,
+    /// The one query attends to the rows of a cache up to that of the input `position`; the input `mask`
+    /// (1, rows) is 0 there and very negative beyond.
+    Cache {
+        position: NodeId,
+        mask: NodeId,
+    },
 }
 
 /// The shape of an attention layer; several query heads may share one key-value head.
@@ -28,87 +42,107 @@ pub struct Attention {
     /// Whether all projections but that of the keys have a bias.
     pub biases: bool,
     pub rotary: Option<Rotary>,
-    /// Added to the scores (time, length).
-    pub mask: Option<NodeId>,
+    pub seen: Seen,
 }
 
 impl Attention {
     /// `x` (time, width) plus what the queries of `normed` (time, width) find in `source` (length, width).
     ///
-    /// `keep` is given the keys and values (length, head_dim) of each key-value head, and says which ones to
-    /// attend to: these, or those of a cache.
+    /// `keep` is given the keys and values (length, kv_heads · head_dim), and says which ones to attend to:
+    /// these, or those of a cache.
     pub fn add(
         &self,
         network: &mut Network,
         x: NodeId,
         (normed, source): (NodeId, NodeId),
         name: &str,
-        mut keep: impl FnMut(&mut Network, usize, (NodeId, NodeId)) -> (NodeId, NodeId),
+        keep: impl FnOnce(&mut Network, (NodeId, NodeId)) -> (NodeId, NodeId),
     ) -> Result<NodeId> {
-        let queries = self.heads * self.head_dim;
-        let keys = self.kv_heads * self.head_dim;
-        let rows = |head: usize| head * self.head_dim..(head + 1) * self.head_dim;
-        let mut pairs = Vec::new();
-        for head in 0..self.kv_heads {
-            let k =
-                network.rows_of_linear(source, &format!("{name}.k_proj"), keys, rows(head), 1.0, false)?;
-            let k = self.rotate(network, k);
-            let v = network.rows_of_linear(
-                source,
-                &format!("{name}.v_proj"),
-                keys,
-                rows(head),
-                1.0,
-                self.biases,
-            )?;
-            pairs.push(keep(network, head, (k, v)));
-        }
-        let (query, output) = (format!("{name}.q_proj"), format!("{name}.{}", self.output));
-        let scale = (self.head_dim as f32).powf(-0.5);
-        let mut x = x;
-        for head in 0..self.heads {
-            let q = network.rows_of_linear(normed, &query, queries, rows(head), scale, self.biases)?;
-            let q = self.rotate(network, q);
-            let attended = attend(network, q, pairs[head * self.kv_heads / self.heads], self.mask);
-            // A sum over heads instead of one product of all of them, joined: each is fused with its addition.
-            let projected =
-                network.columns_of_linear(attended, &output, (self.width, queries), rows(head))?;
-            x = network.graph.add(x, projected);
-        }
-        if self.biases { network.add_bias(x, &output) } else { Ok(x) }
+        let (queries, keys) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
+        let q = self.project(network, normed, &format!("{name}.q_proj"), queries, self.biases)?;
+        let k = self.project(network, source, &format!("{name}.k_proj"), keys, false)?;
+        let v = self.project(network, source, &format!("{name}.v_proj"), keys, self.biases)?;
+        let (q, k) = (self.rotate(network, q), self.rotate(network, k));
+        let (k, v) = keep(network, (k, v));
+        let attended = self.attend(network, q, (k, v));
+        let output = format!("{name}.{}", self.output);
+        let projected = self.project(network, attended, &output, self.width, self.biases)?;
+        Ok(network.graph.add(x, projected))
+    }
+
+    fn project(
+        &self,
+        network: &mut Network,
+        x: NodeId,
+        name: &str,
+        leaving: usize,
+        bias: bool,
+    ) -> Result<NodeId> {
+        let y = network.linear(x, name, leaving)?;
+        if bias { network.add_bias(y, name) } else { Ok(y) }
     }
 
     fn rotate(&self, network: &mut Network, x: NodeId) -> NodeId {
         let head_dim = self.head_dim as u32;
-        match &self.rotary {
+        match self.rotary {
             None => x,
-            Some(Rotary { theta, offset: None }) => network.graph.rope(x, *theta, head_dim),
+            Some(Rotary { theta, offset: None }) => network.graph.rope(x, theta, head_dim),
             Some(Rotary { theta, offset: Some(offset) }) => {
-                network.graph.rope_dynamic_offset(x, *theta, *offset, head_dim)
+                network.graph.rope_dynamic_offset(x, theta, offset, head_dim)
             }
         }
     }
-}
 
-/// softmax(q kᵀ + mask) v, for one head; `q` is (time, head_dim), `k` and `v` are (length, head_dim).
-fn attend(network: &mut Network, q: NodeId, (k, v): (NodeId, NodeId), mask: Option<NodeId>) -> NodeId {
-    let mut scores = network.graph.matmul_bt(q, k);
-    if let Some(mask) = mask {
-        scores = network.graph.add(scores, mask);
+    /// softmax(q kᵀ / √head_dim) v for every head: (time, heads · head_dim).
+    fn attend(&self, network: &mut Network, q: NodeId, (k, v): (NodeId, NodeId)) -> NodeId {
+        let [heads, kv_heads, head_dim] = [self.heads, self.kv_heads, self.head_dim].map(|size| size as u32);
+        let same = network.shape(q)[0] == network.shape(k)[0];
+        match self.seen {
+            Seen::Causal => network.graph.causal_attention(q, k, v, heads, kv_heads, head_dim),
+            Seen::All if same => network.graph.full_attention(q, k, v, heads, kv_heads, head_dim),
+            // Only the second has a backward pass.
+            Seen::All if network.form == Form::Inference => {
+                network.graph.cross_attention(q, k, v, heads, kv_heads, head_dim)
+            }
+            Seen::All => network.graph.multi_head_attn(q, k, v, heads, kv_heads, head_dim, true),
+            Seen::Cache { position, .. } if self.head_dim == CACHE_LANES => {
+                network.graph.cached_attention(q, k, v, position, heads, kv_heads, head_dim)
+            }
+            Seen::Cache { mask, .. } => self.attend_to_cache(network, q, (k, v), mask),
+        }
     }
-    if network.form == Form::Inference {
-        let weights = network.graph.softmax(scores);
-        return network.graph.matmul(weights, v);
+
+    /// The same for the one query `q` (1, heads · head_dim) on matrix products of all heads: each head is a row
+    /// of its own, 0 but in the columns of its key-value head.
+    fn attend_to_cache(
+        &self,
+        network: &mut Network,
+        q: NodeId,
+        (k, v): (NodeId, NodeId),
+        mask: NodeId,
+    ) -> NodeId {
+        let (queries, keys) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
+        let own = |head: usize, column: usize| column / self.head_dim == head;
+        let group = self.heads / self.kv_heads;
+        let shared = |from: usize, to: usize| {
+            from % self.head_dim == to % self.head_dim && from / self.head_dim / group == to / self.head_dim
+        };
+        let own = network.selection([self.heads, queries], own);
+        let shared = network.selection([queries, keys], shared);
+        let column = network.filled(1.0, &[self.heads, 1]);
+        let row = network.filled(1.0, &[1, self.heads]);
+        let scaled = network.scaled(q, (self.head_dim as f32).powf(-0.5));
+        let graph = &mut network.graph;
+        let repeated = graph.matmul(column, scaled);
+        let separate = graph.mul(repeated, own);
+        let wide = graph.matmul(separate, shared);
+        let scores = graph.matmul_bt(wide, k);
+        let masks = graph.matmul(column, mask);
+        let scores = graph.add(scores, masks);
+        let weights = graph.softmax(scores);
+        let found = graph.matmul(weights, v);
+        let spread = graph.matmul_bt(found, shared);
+        let separate = graph.mul(spread, own);
+        graph.matmul(row, separate)
     }
-    // The backward pass of Meganeura's Softmax sums over the wrong dimension. This one subtracts no maximum:
-    // it overflows beyond scores of 88.
-    let length = network.shape(scores)[1];
-    let head_dim = network.shape(v)[1];
-    let weights = network.exp(scores);
-    let (column, row) = (network.filled(1.0, &[length, 1]), network.filled(1.0, &[1, head_dim]));
-    let sums = network.graph.matmul(weights, column);
-    let inverse = network.graph.recip(sums);
-    let inverse = network.graph.matmul(inverse, row);
-    let attended = network.graph.matmul(weights, v);
-    network.graph.mul(attended, inverse)
 }

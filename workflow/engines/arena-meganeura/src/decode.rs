@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use arena::architecture::{Definition, Llama as Config};
 use arena::{Failure, Job, Result, Task};
-use meganeura::{Graph, Session, build_inference_session, compile, optimize};
+use meganeura::Session;
 
 use crate::llama;
-use crate::model::{indices, ready};
+use crate::model::{indices, ready, session};
 use crate::network::{Form, HIDDEN, Network};
 use crate::parameters::Weights;
 
@@ -32,13 +32,13 @@ impl Generator {
         let mut network = Network::new(weights, Form::Inference);
         let outputs = llama::prefill(&mut network, &config, given)?;
         network.graph.set_outputs(outputs);
-        let mut prompt = session_of_many_outputs(&network.graph);
+        let mut prompt = session(&network.graph, Form::Inference, job)?;
         ready(&mut prompt, &network.parameters, weights, &inputs)?;
 
         let mut network = Network::new(weights, Form::Inference);
         let output = llama::step(&mut network, &config, given + count)?;
         network.graph.set_outputs(vec![output]);
-        let mut step = build_inference_session(&network.graph);
+        let mut step = session(&network.graph, Form::Inference, job)?;
         ready(&mut step, &network.parameters, weights, &BTreeMap::new())?;
         Ok(Self { config, prompt, step, given, count })
     }
@@ -58,9 +58,11 @@ impl Generator {
         {
             let position = self.given + tokens.len() - 1;
             mask[position] = 0.0;
+            if self.step.has_input("mask") {
+                self.step.set_input("mask", &mask);
+            }
             self.step.set_input_u32("input_ids", &indices(&[last])?);
             self.step.set_input_u32("position", &[u32::try_from(position)?]);
-            self.step.set_input("mask", &mask);
             self.step.step();
             self.step.wait();
             tokens.push(highest(&self.step.read_output(self.config.vocab_size)));
@@ -68,29 +70,17 @@ impl Generator {
         Ok((tokens, first_token_ns))
     }
 
-    /// The prompt's keys and values become the first rows of the cache. They pass through the host: each
-    /// session has a device context of its own.
-    fn fill_cache(&self) {
-        let mut rows = vec![0.0; self.given * self.config.head_dim];
-        let mut output = 1; // the logits are the first
-        for layer in 0..self.config.num_hidden_layers {
-            for head in 0..self.config.num_key_value_heads {
-                for name in llama::cache_names(layer, head) {
-                    self.prompt.read_output_by_index(output, &mut rows);
-                    self.step.upload_param(&name, &rows);
-                    output += 1;
-                }
-            }
+    /// The prompt's keys and values become the first rows of the cache. They pass through the host.
+    fn fill_cache(&mut self) {
+        let width = self.config.num_key_value_heads * self.config.head_dim;
+        let mut buffer = vec![0.0; (self.given + self.count) * width];
+        let names = (0..self.config.num_hidden_layers).flat_map(llama::cache_names);
+        for (index, name) in names.enumerate() {
+            // The logits are the first output.
+            self.prompt.read_output_by_index(index + 1, &mut buffer[..self.given * width]);
+            self.step.upload_param(&name, &buffer);
         }
     }
-}
-
-/// As `build_inference_session`; but that one takes further outputs for gradients, and would allocate Adam's
-/// state for them.
-fn session_of_many_outputs(graph: &Graph) -> Session {
-    let mut plan = compile::compile(&optimize::optimize(graph));
-    plan.param_grad_pairs.clear();
-    Session::new(plan)
 }
 
 /// The index of the largest logit, the first of equal ones.

@@ -3,7 +3,7 @@
 use arena::Result;
 use meganeura::graph::NodeId;
 
-use crate::network::{Form, HIDDEN, Network};
+use crate::network::Network;
 
 /// Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26: with t = 1 / (1 + P z),
 /// erf(z) = 1 - (A₁ t + … + A₅ t⁵) exp(-z²) for z ≥ 0, with an error of 1.5e-7 at most.
@@ -14,56 +14,16 @@ impl Network<'_> {
     /// x / √(mean(x²) + eps) · weight over the last dimension of `x` (rows, size).
     pub fn rms_norm(&mut self, x: NodeId, name: &str, eps: f32) -> Result<NodeId> {
         let size = self.shape(x)[1];
-        let weight = format!("{name}.weight");
-        if self.form == Form::Training {
-            let weight = self.parameter(&weight, &[size], &[1, size])?;
-            return Ok(self.normalised(x, weight, eps));
-        }
-        let weight = self.whole(&weight, &[size])?;
+        let weight = self.whole(&format!("{name}.weight"), &[size])?;
         Ok(self.graph.rms_norm(x, weight, eps))
     }
 
     /// Layer normalisation over the last dimension of `x` (rows, size).
     pub fn layer_norm(&mut self, x: NodeId, name: &str, eps: f32) -> Result<NodeId> {
         let size = self.shape(x)[1];
-        let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
-        if self.form == Form::Training {
-            let weight = self.parameter(&weight, &[size], &[1, size])?;
-            let mean = self.row_means(x, -1.0);
-            let centred = self.graph.add(x, mean);
-            let normed = self.normalised(centred, weight, eps);
-            return self.add_bias(normed, name);
-        }
-        let (weight, bias) = (self.whole(&weight, &[size])?, self.whole(&bias, &[size])?);
+        let weight = self.whole(&format!("{name}.weight"), &[size])?;
+        let bias = self.whole(&format!("{name}.bias"), &[size])?;
         Ok(self.graph.layer_norm(x, weight, bias, eps))
-    }
-
-    /// x / √(mean(x²) + eps) · weight of `x` (rows, size) and `weight` (1, size), for training.
-    ///
-    /// Not Meganeura's own: the gradient of its `RmsNorm` lacks a barrier between reading one sum and writing
-    /// the next, and that of its `LayerNorm` reads all of `x` for every column, while llvmpipe ends a thread's
-    /// loops after 65535 rounds.
-    fn normalised(&mut self, x: NodeId, weight: NodeId, eps: f32) -> NodeId {
-        let rows = self.shape(x)[0];
-        let squares = self.graph.mul(x, x);
-        let means = self.row_means(squares, 1.0);
-        let means = self.shifted(means, eps);
-        let logarithms = self.graph.log(means);
-        let exponents = self.scaled(logarithms, -0.5);
-        let inverse = self.exp(exponents);
-        let column = self.filled(1.0, &[rows, 1]);
-        let weights = self.graph.matmul(column, weight);
-        let gain = self.graph.mul(inverse, weights);
-        self.graph.mul(x, gain)
-    }
-
-    /// `factor` times the mean of each row of `x` (rows, size), at every place of the row.
-    fn row_means(&mut self, x: NodeId, factor: f32) -> NodeId {
-        let size = self.shape(x)[1];
-        let column = self.filled(factor / size as f32, &[size, 1]);
-        let row = self.filled(1.0, &[1, size]);
-        let means = self.graph.matmul(x, column);
-        self.graph.matmul(means, row)
     }
 
     /// `x` + down(silu(gate(normed)) · up(normed)), without biases; both are (rows, size).
@@ -76,12 +36,6 @@ impl Network<'_> {
         let gated = self.graph.swiglu(gate, up);
         let down = self.linear(gated, &format!("{name}.down_proj"), size)?;
         Ok(self.graph.add(x, down))
-    }
-
-    /// 0 where row t may see column s ≤ t, very negative elsewhere; none for a single row, which sees all.
-    pub fn causal_mask(&mut self, time: usize) -> Option<NodeId> {
-        let values = (0..time).flat_map(|t| (0..time).map(move |s| if s <= t { 0.0 } else { HIDDEN }));
-        (time > 1).then(|| self.graph.constant(values.collect(), &[time, time]))
     }
 
     /// The last row of `x` (rows, size): (1, size).
@@ -110,32 +64,9 @@ impl Network<'_> {
         self.graph.bias_add(x, term)
     }
 
-    /// exp(x) as σ(x) / σ(-x): Meganeura has no exponential.
-    pub fn exp(&mut self, x: NodeId) -> NodeId {
-        let negative = self.graph.neg(x);
-        let (above, below) = (self.graph.sigmoid(x), self.graph.sigmoid(negative));
-        self.graph.div(above, below)
-    }
-
-    /// The mean over rows of log Σ exp(logits), plus the mean over all elements of logits · labels.
-    ///
-    /// Meganeura's `CrossEntropyLoss` and the softmax of its gradient go through a row in one thread, which
-    /// llvmpipe ends after 65535 rounds.
-    pub fn cross_entropy(&mut self, logits: NodeId, labels: NodeId) -> NodeId {
-        let classes = self.shape(logits)[1];
-        let exponentials = self.exp(logits);
-        let column = self.filled(1.0, &[classes, 1]);
-        let sums = self.graph.matmul(exponentials, column);
-        let logarithms = self.graph.log(sums);
-        let normaliser = self.graph.mean_all(logarithms);
-        let products = self.graph.mul(logits, labels);
-        let labelled = self.graph.mean_all(products);
-        self.graph.add(normaliser, labelled)
-    }
-
     /// The exact GELU, x · Φ(x) = relu(x) - |x| · (1 - erf(|x| / √2)) / 2, of `x` (rows, size).
     ///
-    /// Meganeura's `Gelu` is the approximation by tanh, and its backward pass that of another one.
+    /// Meganeura's `Gelu` is an approximation, and its backward pass that of another one.
     pub fn gelu(&mut self, x: NodeId) -> NodeId {
         // With r = 1 / (|x| + c) the polynomial's variable is t = c r: no product with a constant is needed.
         let c = std::f64::consts::SQRT_2 / ERF_P;
@@ -151,7 +82,7 @@ impl Network<'_> {
         }
         let square = self.graph.mul(x, x);
         let exponent = self.scaled(square, -0.5);
-        let exponential = self.exp(exponent);
+        let exponential = self.graph.exp(exponent);
         let product = self.graph.mul(polynomial, exponential);
         let product = self.graph.mul(product, size);
         let correction = self.scaled(product, (-0.5 * highest) as f32);

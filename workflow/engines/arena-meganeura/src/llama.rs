@@ -4,26 +4,25 @@ use arena::Result;
 use arena::architecture::Llama as Config;
 use meganeura::graph::NodeId;
 
-use crate::attention::{Attention, Rotary};
+use crate::attention::{Attention, Rotary, Seen};
 use crate::network::Network;
 
-/// What a pass does with the keys and values of each layer's heads.
+/// What a pass does with the keys and values of each layer.
 pub enum Cache {
     /// Nothing.
     None,
     /// They are outputs of the graph: to be filled by the pass over the prompt.
     Fill(Vec<(NodeId, NodeId)>),
-    /// They are written at `position` into buffers of `length` rows, which are attended to under a mask.
+    /// They are written at `position` into buffers of `length` rows, which are attended to.
     Append { length: usize, position: NodeId },
 }
 
 impl Cache {
-    /// Given a head's keys and values, the ones to attend to.
+    /// Given a layer's keys and values, the ones to attend to.
     fn see(
         &mut self,
         network: &mut Network,
-        config: &Config,
-        (layer, head): (usize, usize),
+        layer: usize,
         (keys, values): (NodeId, NodeId),
     ) -> (NodeId, NodeId) {
         match self {
@@ -33,9 +32,10 @@ impl Cache {
                 (keys, values)
             }
             Self::Append { length, position } => {
-                let [key_name, value_name] = cache_names(layer, head);
+                let [key_name, value_name] = cache_names(layer);
                 let mut append = |name: &str, row| {
-                    let buffer = network.graph.parameter(name, &[*length, config.head_dim]);
+                    let width = network.shape(row)[1];
+                    let buffer = network.graph.parameter(name, &[*length, width]);
                     // Attention reads what the write returns: the same buffer, but after it.
                     network.graph.cache_write(row, buffer, *position)
                 };
@@ -45,9 +45,9 @@ impl Cache {
     }
 }
 
-/// The names of the buffers of the keys and values of a head.
-pub fn cache_names(layer: usize, head: usize) -> [String; 2] {
-    ["keys", "values"].map(|kind| format!("cache.{layer}.{head}.{kind}"))
+/// The names of the buffers of the keys and values of a layer.
+pub fn cache_names(layer: usize) -> [String; 2] {
+    ["keys", "values"].map(|kind| format!("cache.{layer}.{kind}"))
 }
 
 /// The input `input_ids` (time) to logits (time, vocabulary) of every position.
@@ -57,7 +57,7 @@ pub fn forward(network: &mut Network, config: &Config, time: usize) -> Result<No
 }
 
 /// The prompt `input_ids` (time) to the logits (1, vocabulary) of its last position, and the keys and values
-/// (time, head_dim) of every layer's every head.
+/// (time, kv_heads · head_dim) of every layer.
 pub fn prefill(network: &mut Network, config: &Config, time: usize) -> Result<Vec<NodeId>> {
     let mut cache = Cache::Fill(Vec::new());
     let (hidden, embedding) = hidden(network, config, time, &mut cache)?;
@@ -86,11 +86,12 @@ fn hidden(
 ) -> Result<(NodeId, NodeId)> {
     let (size, eps) = (config.hidden_size, config.rms_norm_eps as f32);
     let ids = network.graph.input_u32("input_ids", &[time]);
-    let (offset, mask) = match cache {
+    let (offset, seen) = match cache {
         Cache::Append { length, position } => {
-            (Some(*position), Some(network.graph.input("mask", &[1, *length])))
+            let mask = network.graph.input("mask", &[1, *length]);
+            (Some(*position), Seen::Cache { position: *position, mask })
         }
-        _ => (None, network.causal_mask(time)),
+        _ => (None, Seen::Causal),
     };
     let attention = Attention {
         width: size,
@@ -100,20 +101,16 @@ fn hidden(
         output: "o_proj",
         biases: false,
         rotary: Some(Rotary { theta: config.rope_theta as f32, offset }),
-        mask,
+        seen,
     };
     let embedding = network.whole("model.embed_tokens.weight", &[config.vocab_size, size])?;
     let mut x = network.graph.embedding(ids, embedding);
     for index in 0..config.num_hidden_layers {
         let layer = format!("model.layers.{index}");
         let normed = network.rms_norm(x, &format!("{layer}.input_layernorm"), eps)?;
-        x = attention.add(
-            network,
-            x,
-            (normed, normed),
-            &format!("{layer}.self_attn"),
-            |network, head, pair| cache.see(network, config, (index, head), pair),
-        )?;
+        let name = format!("{layer}.self_attn");
+        x = attention
+            .add(network, x, (normed, normed), &name, |network, pair| cache.see(network, index, pair))?;
         let normed = network.rms_norm(x, &format!("{layer}.post_attention_layernorm"), eps)?;
         x = network.add_swiglu(x, normed, &format!("{layer}.mlp"), config.intermediate_size)?;
     }

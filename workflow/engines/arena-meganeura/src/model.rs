@@ -6,7 +6,7 @@ use arena::architecture::Definition;
 use arena::tensors::{Array, Input};
 use arena::{Failure, Fetched, Job, Result, Task};
 use meganeura::graph::NodeId;
-use meganeura::{Session, build_inference_session, build_session};
+use meganeura::{CoopPolicy, Graph, Mode, Session, SessionConfig, SessionOptions, build};
 
 use crate::network::{Form, Network};
 use crate::parameters::{Parameter, Weights};
@@ -36,8 +36,7 @@ impl Prepared {
             output
         };
         network.graph.set_outputs(vec![output]);
-        let build = if form == Form::Training { build_session } else { build_inference_session };
-        let mut session = build(&network.graph);
+        let mut session = session(&network.graph, form, job)?;
         let parameters = network.parameters;
         ready(&mut session, &parameters, weights, &uploads)?;
         Ok(Self { session, shape, parameters })
@@ -67,20 +66,34 @@ impl Prepared {
     }
 }
 
-/// Upload the parameters and inputs of a new session.
+/// Compile a graph in the precision of the job's lane.
 ///
-/// Fails with `unsupported-lane` where Meganeura has chosen cooperative matrices, which are float16 where the
-/// device has such; it has no switch for them.
+/// In `float32` the device's cooperative matrices stay unused, whose factors are float16; `float16` asks for them,
+/// and is an `unsupported-lane` where nothing in the graph gets them.
+pub fn session(graph: &Graph, form: Form, job: &Job) -> Result<Session> {
+    let reduced = job.lane == "float16";
+    let mode = if form == Form::Training { Mode::Training } else { Mode::Inference };
+    let coop = if reduced { CoopPolicy::AllowF16 } else { CoopPolicy::Disabled };
+    let runtime = SessionOptions { coop, ..SessionOptions::default() };
+    let (session, _) = build(graph, SessionConfig { mode, runtime, ..SessionConfig::default() });
+    let cooperative = session.plan().dispatches.iter().any(|dispatch| dispatch.use_coop);
+    match (reduced, cooperative) {
+        (false, true) => Err(Failure::Error("cooperative matrices where none were asked for".into())),
+        (true, false) => {
+            let why = "on this device Meganeura has no float16 cooperative matrices for this graph";
+            Err(Failure::unsupported("unsupported-lane", why))
+        }
+        _ => Ok(session),
+    }
+}
+
+/// Upload the parameters and inputs of a new session.
 pub fn ready(
     session: &mut Session,
     parameters: &[Parameter],
     weights: &Weights,
     inputs: &BTreeMap<String, Input>,
 ) -> Result<()> {
-    if session.plan().dispatches.iter().any(|dispatch| dispatch.use_coop) {
-        let why = "on this device Meganeura multiplies with cooperative matrices, whose factors are float16";
-        return Err(Failure::unsupported("unsupported-lane", why));
-    }
     for parameter in parameters {
         parameter.upload(session, weights)?;
     }
@@ -162,11 +175,10 @@ fn loss(network: &mut Network, output: NodeId, kind: &str, target: &Input) -> Re
     let [rows, classes] = shape[..] else {
         return Err(Failure::Error(format!("logits of shape {shape:?}; expected (positions, classes)")));
     };
-    // The mean over all logits of their products with these is minus the mean over rows of each one's label's.
     let mut data = vec![0.0; rows * classes];
     for (row, &label) in data.chunks_exact_mut(classes).zip(target.integers()?) {
-        row[usize::try_from(label)?] = -(classes as f32);
+        row[usize::try_from(label)?] = 1.0;
     }
-    let loss = network.cross_entropy(output, labels);
+    let loss = network.graph.cross_entropy_loss(output, labels);
     Ok((loss, Input::Float(Array::new(shape, data)?)))
 }

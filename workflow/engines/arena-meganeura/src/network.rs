@@ -1,19 +1,18 @@
 //! A graph under construction, with the parameters that it takes from the checkpoint.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use arena::Result;
 use arena::tensors::Array;
 use meganeura::Graph;
 use meganeura::graph::NodeId;
 
-use crate::parameters::{Parameter, Part, Source, Weights, tensor};
+use crate::parameters::{Parameter, Source, Weights, tensor};
 
 /// Added to a score that must not count: its exponential is 0, and nothing overflows.
 pub const HIDDEN: f32 = -1e9;
 
-/// Which operators a graph is made of: those that are fastest, or those whose backward pass is right.
+/// What a graph is for; a few operators have no backward pass, or a wrong one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Inference,
@@ -84,40 +83,11 @@ impl<'a> Network<'a> {
     /// `x` (rows, in) by a linear layer without bias: (rows, `leaving`).
     pub fn linear(&mut self, x: NodeId, name: &str, leaving: usize) -> Result<NodeId> {
         let entering = self.shape(x)[1];
-        let weight = self.part(name, "weight", (leaving, entering), (0..leaving, 0..entering), 1.0)?;
-        Ok(self.graph.matmul(x, weight))
-    }
-
-    /// Outputs `rows` of the `leaving` ones of a linear layer of `x` (time, in), times `factor`.
-    pub fn rows_of_linear(
-        &mut self,
-        x: NodeId,
-        name: &str,
-        leaving: usize,
-        rows: Range<usize>,
-        factor: f32,
-        bias: bool,
-    ) -> Result<NodeId> {
-        let entering = self.shape(x)[1];
-        let weight = self.part(name, "weight", (leaving, entering), (rows.clone(), 0..entering), factor)?;
-        let projected = self.graph.matmul(x, weight);
-        if !bias {
-            return Ok(projected);
-        }
-        let bias = self.part(name, "bias", (leaving, 1), (rows, 0..1), factor)?;
-        Ok(self.graph.bias_add(projected, bias))
-    }
-
-    /// What `x` (time, columns) adds to a linear layer's outputs when it is its inputs `columns`; `shape` is
-    /// that of the whole weight, (out, in).
-    pub fn columns_of_linear(
-        &mut self,
-        x: NodeId,
-        name: &str,
-        shape: (usize, usize),
-        columns: Range<usize>,
-    ) -> Result<NodeId> {
-        let weight = self.part(name, "weight", shape, (0..shape.0, columns), 1.0)?;
+        let tensor = format!("{name}.weight");
+        self.tensor(&tensor, &[leaving, entering])?;
+        let source = Source::Transposed { tensor: tensor.clone(), width: entering };
+        self.parameters.push(Parameter { name: tensor.clone(), source });
+        let weight = self.graph.parameter(&tensor, &[entering, leaving]);
         Ok(self.graph.matmul(x, weight))
     }
 
@@ -128,28 +98,15 @@ impl<'a> Network<'a> {
         Ok(self.graph.bias_add(x, bias))
     }
 
-    /// Part of a linear weight (out, in) as a matrix (in, out), or of a bias, whose shape is given as (out, 1).
-    fn part(
+    /// A constant matrix (rows, columns): 1 where `chosen`, else 0.
+    pub fn selection(
         &mut self,
-        layer: &str,
-        kind: &str,
-        (leaving, entering): (usize, usize),
-        (rows, columns): (Range<usize>, Range<usize>),
-        factor: f32,
-    ) -> Result<NodeId> {
-        let tensor = format!("{layer}.{kind}");
-        let bias = kind == "bias";
-        let shape: &[usize] = if bias { &[leaving] } else { &[leaving, entering] };
-        self.tensor(&tensor, shape)?;
-        let name = if (rows.len(), columns.len()) == (leaving, entering) {
-            tensor.clone()
-        } else {
-            format!("{tensor}[{rows:?},{columns:?}]")
-        };
-        let (inputs, outputs) = (columns.len(), rows.len());
-        let part = Part { rows, columns, width: entering, factor };
-        self.parameters.push(Parameter { name: name.clone(), source: Source::Part { tensor, part } });
-        let view: &[usize] = if bias { &[outputs] } else { &[inputs, outputs] };
-        Ok(self.graph.parameter(&name, view))
+        [rows, columns]: [usize; 2],
+        chosen: impl Fn(usize, usize) -> bool,
+    ) -> NodeId {
+        let cell = |row, column| if chosen(row, column) { 1.0 } else { 0.0 };
+        let values = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+        let values = values.map(|(row, column)| cell(row, column)).collect();
+        self.graph.constant(values, &[rows, columns])
     }
 }

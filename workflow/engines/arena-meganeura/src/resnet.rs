@@ -54,9 +54,8 @@ fn bottleneck(
 
 /// A convolution and batch normalisation with its running statistics.
 ///
-/// For inference the normalisation is folded into the convolution on the host, and its shift is a tensor of
-/// the output's size: so does Meganeura's own ResNet. In training the graph does the folding, because the
-/// weight and bias of the normalisation have gradients.
+/// For inference the normalisation is folded into the convolution on the host: so does Meganeura's own ResNet.
+/// In training the graph does the folding, because the weight and bias of the normalisation have gradients.
 fn conv_norm(
     network: &mut Network,
     x: Image,
@@ -81,11 +80,8 @@ fn conv_norm(
         let folded = rows.flat_map(|(row, scale)| row.iter().map(move |value| value * scale)).collect();
         let folded = network.computed(&weight, folded, &[size]);
         let y = network.convolve(x, folded, channels, kernel, stride);
-        let plane = |value: &f32| std::iter::repeat_n(*value, y.pixels());
-        let shift: Vec<f32> = (0..y.batch).flat_map(|_| shift.iter().flat_map(plane)).collect();
-        let count = shift.len();
-        let shift = network.computed(&format!("{norm}.shift"), shift, &[count]);
-        return Ok(Image { node: network.graph.add(y.node, shift), ..y });
+        let shift = network.computed(&format!("{norm}.shift"), shift, &[channels]);
+        return Ok(shifted(network, y, shift));
     }
     let gain = network.parameter(&format!("{norm}.weight"), &[channels], &[channels, 1])?;
     let bias = network.parameter(&format!("{norm}.bias"), &[channels], &[channels, 1])?;
@@ -102,14 +98,14 @@ fn conv_norm(
     let folded = network.graph.mul(kernels, scale);
     let folded = network.graph.reshape(folded, &[size]);
     let y = network.convolve(x, folded, channels, kernel, stride);
-    let (column, row) = (network.filled(1.0, &[y.batch, 1]), network.filled(1.0, &[1, y.pixels()]));
-    let graph = &mut network.graph;
-    let shift = graph.reshape(shift, &[1, channels]);
-    let shift = graph.matmul(column, shift);
-    let shift = graph.reshape(shift, &[y.batch * channels, 1]);
-    let shift = graph.matmul(shift, row);
-    let shift = graph.reshape(shift, &[y.batch * channels * y.pixels()]);
-    Ok(Image { node: graph.add(y.node, shift), ..y })
+    let shift = network.graph.reshape(shift, &[channels]);
+    Ok(shifted(network, y, shift))
+}
+
+/// `x` plus a value for each channel, `shift` (channels).
+fn shifted(network: &mut Network, x: Image, shift: NodeId) -> Image {
+    let (channels, pixels) = (x.channels as u32, x.pixels() as u32);
+    Image { node: network.graph.add_per_channel(x.node, shift, channels, pixels), ..x }
 }
 
 fn relu(network: &mut Network, x: Image) -> Image {

@@ -4,7 +4,7 @@ use arena::Result;
 use arena::architecture::Whisper as Config;
 use meganeura::graph::NodeId;
 
-use crate::attention::Attention;
+use crate::attention::{Attention, Seen};
 use crate::network::Network;
 
 /// Not in config.json: every checkpoint uses PyTorch's default.
@@ -23,8 +23,8 @@ pub fn forward(network: &mut Network, config: &Config, frames: usize, time: usiz
     )?;
     let x = network.graph.embedding(ids, embedding);
     let mut x = network.graph.add(x, positions);
-    let own = attention(config, config.decoder_attention_heads, network.causal_mask(time));
-    let cross = attention(config, config.decoder_attention_heads, None);
+    let own = attention(config, config.decoder_attention_heads, Seen::Causal);
+    let cross = attention(config, config.decoder_attention_heads, Seen::All);
     for index in 0..config.decoder_layers {
         let layer = format!("model.decoder.layers.{index}");
         x = attend(network, x, None, &format!("{layer}.self_attn"), &own)?;
@@ -48,7 +48,7 @@ fn encode(network: &mut Network, config: &Config, frames: usize) -> Result<NodeI
     let positions =
         network.whole("model.encoder.embed_positions.weight", &[config.max_source_positions, width])?;
     let mut x = network.graph.add(x, positions);
-    let own = attention(config, config.encoder_attention_heads, None);
+    let own = attention(config, config.encoder_attention_heads, Seen::All);
     for index in 0..config.encoder_layers {
         let layer = format!("model.encoder.layers.{index}");
         x = attend(network, x, None, &format!("{layer}.self_attn"), &own)?;
@@ -77,7 +77,7 @@ fn convolution(
     network.add_bias(y, &name)
 }
 
-fn attention(config: &Config, heads: usize, mask: Option<NodeId>) -> Attention {
+fn attention(config: &Config, heads: usize, seen: Seen) -> Attention {
     Attention {
         width: config.d_model,
         heads,
@@ -86,7 +86,7 @@ fn attention(config: &Config, heads: usize, mask: Option<NodeId>) -> Attention {
         output: "out_proj",
         biases: true,
         rotary: None,
-        mask,
+        seen,
     }
 }
 
@@ -99,7 +99,7 @@ fn attend(
     attention: &Attention,
 ) -> Result<NodeId> {
     let normed = network.layer_norm(x, &format!("{name}_layer_norm"), LAYER_NORM_EPS)?;
-    attention.add(network, x, (normed, source.unwrap_or(normed)), name, |_, _, pair| pair)
+    attention.add(network, x, (normed, source.unwrap_or(normed)), name, |_, pair| pair)
 }
 
 fn feed_forward(network: &mut Network, x: NodeId, layer: &str, inner: usize) -> Result<NodeId> {
