@@ -136,14 +136,24 @@ def engine_crate(wildcards):
     return next(e["distribution"] for e in entries if e["engine"] == wildcards.engine)
 
 
-def engine_interface(wildcards):
-    """By which interface the engine's rows reach the platform's device: the name of a cargo feature."""
+def engine_reach(wildcards):
+    """How the engine's rows reach the platform's device; {} where none does."""
     accelerator = PLATFORMS[wildcards.platform]["accelerator"]
     rows = [
         row for row, about in FRAMEWORKS.items() if about["engine"] == wildcards.engine
     ]
     found = (reach_of(row, accelerator) for row in rows)
-    return next((each["interface"] for each in found if each), accelerator)
+    return next((each for each in found if each), {})
+
+
+def engine_interface(wildcards):
+    """By which interface the engine reaches the platform's device: the name of a cargo feature."""
+    accelerator = PLATFORMS[wildcards.platform]["accelerator"]
+    return engine_reach(wildcards).get("interface", accelerator)
+
+
+def engine_env(wildcards):
+    return env(engine_reach(wildcards).get("env", "rust"))
 
 
 @cache

@@ -9,6 +9,7 @@ rule build_engine:
     input:
         script=script("build_engine.py"),
         modules=modules("build_engine.py"),
+        driver=here(SCRIPTS / "arena" / "building" / "driver.c"),
         sources=engine_sources,
     output:
         program="results/engines/{platform}/{engine}/program",
@@ -17,7 +18,7 @@ rule build_engine:
         "results/logs/build_engine/{platform}/{engine}.log",
     priority: PREPARATION
     conda:
-        env("rust")
+        engine_env
     threads: measuring_cores
     resources:
         **asked_of_slurm_to_build(),

@@ -103,8 +103,8 @@ def test_mappings_merge_and_lists_are_replaced():
 
 
 def test_miniature_runs_every_model_in_every_framework():
-    """But MAX, which compiles for minutes whatever the size, and the two that need Vulkan."""
-    apart = {"max", "burn-wgpu", "meganeura"}
+    """But MAX, which compiles for minutes whatever the size, and those that need Vulkan or a card."""
+    apart = {"max", "burn-wgpu", "burn-cuda", "meganeura"}
     full = loader.resolve({}, REPOSITORY)
     small = loader.resolve(loader.read_yaml(REPOSITORY / "config/test.yaml"), REPOSITORY)
     rows = {row for name, entry in full["frameworks"].items() if name not in apart for row in entry["rows"]}

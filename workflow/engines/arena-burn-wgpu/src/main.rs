@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use arena::vulkan::Kind;
 use arena::{Description, Failure, Job, Result};
-use arena_burn::{Backend, Burn};
+use arena_burn::{Backend, Burn, kernels};
 use burn::tensor::wgpu::WgpuBackend;
 use burn::tensor::wgpu::WgpuInitError::AdapterUnavailable;
 use burn::tensor::wgpu::wgpu::DeviceType;
@@ -15,6 +15,7 @@ struct Wgpu;
 impl Backend for Wgpu {
     fn open(job: &Job) -> Result<(Device, Description)> {
         let kind = Kind::wanted(job);
+        kernels::keep_in(&job.cache);
         let wanted = match kind {
             Kind::Gpu => DeviceKind::DefaultDevice, // the fastest that there is
             Kind::Software => DeviceKind::Cpu,

@@ -1,9 +1,11 @@
 //! The arena's workloads in Burn: every model forward and backward, and greedy decoding with a KV cache.
 //!
-//! The program of this crate computes on Flex, the one in `burn-wgpu/` on Vulkan.
+//! The program of this crate computes on Flex, the ones in `burn-wgpu/` and `burn-cuda/` on Vulkan and CUDA.
 
 mod action_expert;
 mod conv;
+#[cfg(feature = "cubecl")]
+pub mod kernels;
 mod layers;
 mod llama;
 mod model;
