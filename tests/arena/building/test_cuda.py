@@ -1,6 +1,5 @@
 """Finding CUDA's compiler, and what a program is linked with where there is no card and no driver."""
 
-import ctypes
 import os
 import re
 import subprocess
@@ -87,18 +86,32 @@ def test_what_the_linker_and_the_crates_are_given(tmp_path, nowhere):
     assert cuda.linker_arguments(found) == ["-C", f"link-arg=-Wl,-rpath,{nowhere / 'nvidia/cu13/lib'}"]
 
 
-def test_the_stand_in_has_the_drivers_functions_and_its_name(tmp_path, nowhere):
+PROGRAM = """#include <stdio.h>
+int cuInit(unsigned), cuMemAlloc_v2(void **, unsigned long);
+int main(void) { printf("%d %d", cuInit(7), cuMemAlloc_v2(0, 3)); return 0; }
+"""
+DRIVER = "int cuInit(unsigned flags) { return flags + 1; }"
+
+
+def test_a_program_starts_without_the_driver_and_finds_it_where_it_is(tmp_path, nowhere):
     installed(nowhere / "nvidia/cu13")
-    cuda.prepare(cuda.toolkit({"PATH": ""}, nowhere), "90", tmp_path / "cuda", {"PATH": "/bin"})
-    stand_in = tmp_path / "cuda/lib/libcuda.so"
-    loaded = ctypes.CDLL(str(stand_in))
-    assert loaded.cuMemAlloc_v2 and loaded.cuInit
-    with pytest.raises(AttributeError):
-        loaded.cuNothing  # noqa: B018
-    said = subprocess.run(
-        ["readelf", "--dynamic", stand_in], capture_output=True, text=True, check=True
-    ).stdout
-    assert "[libcuda.so.1]" in said
+    path = {"PATH": os.environ["PATH"]}
+    cuda.prepare(cuda.toolkit({"PATH": ""}, nowhere), "90", tmp_path / "cuda", path)
+    program, driver = tmp_path / "program", tmp_path / "driver/libcuda.so.1"
+    driver.parent.mkdir()
+    compiled(PROGRAM, program, f"-L{tmp_path}/cuda/lib", "-lcuda")
+    compiled(DRIVER, driver, "-shared", "-fPIC")
+    assert says(program, LD_LIBRARY_PATH=str(tmp_path)) == "100 100"  # CUDA_ERROR_NO_DEVICE
+    # What an old driver lacks fails when it is called, not when the program starts.
+    assert says(program, LD_LIBRARY_PATH=str(driver.parent)) == "8 100"
+
+
+def compiled(source, out, *flags):
+    subprocess.run(["cc", "-x", "c", "-", "-o", out, *flags], input=source, text=True, check=True)
+
+
+def says(program, **environment):
+    return subprocess.run([program], env=environment, capture_output=True, text=True, check=True).stdout
 
 
 def test_the_capability_is_asked_for_or_everyones(tmp_path, monkeypatch):

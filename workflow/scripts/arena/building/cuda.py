@@ -18,7 +18,7 @@ from pathlib import Path
 
 LINKED = ("nvrtc", "curand", "cublas", "cublasLt", "cudnn")
 CUDART = "libcudart_static.a"  # linked into the program
-DRIVER = "libcuda.so.1"  # comes with the card's driver, which need not be where the program is built
+STAND_IN = Path(__file__).with_name("driver.c")
 EVERY = "80"  # without a card: code that every card since Ampere translates for itself
 SYSTEM = tuple(
     map(Path, ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"))
@@ -99,8 +99,8 @@ def compute_capability(environment: Mapping[str, str] = os.environ) -> str:
 def prepare(found: Toolkit, capability: str, folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """The build's variables; ``folder``/lib is made: every library by the name that the linker looks for.
 
-    The driver's is a stand-in with its functions' names, so that no driver is needed here; the program asks for the
-    real one when it starts. Raises ``ToolkitError`` for a library that the toolkit's installation lacks.
+    The driver's is ``driver.c``: no driver is needed here, and the program starts where there is none. Raises
+    ``ToolkitError`` for a library that the toolkit's installation lacks.
     """
     library = folder / "lib"
     shutil.rmtree(library, ignore_errors=True)
@@ -110,7 +110,7 @@ def prepare(found: Toolkit, capability: str, folder: Path, environment: Mapping[
     (library / "libcudart.a").symlink_to(
         next(place / CUDART for place in found.libraries if (place / CUDART).is_file())
     )
-    _stand_in(_header(found), library / "libcuda.so")
+    _stand_in(_header(found), library / "libcuda.a")
     own = {
         "NVCC": str(found.nvcc),
         "PATH": f"{found.nvcc.parent}{os.pathsep}{environment.get('PATH', '')}",
@@ -143,12 +143,14 @@ def _header(found: Toolkit) -> Path:
 
 
 def _stand_in(header: Path, library: Path) -> None:
-    """A library of the driver's name and its functions' names, all empty."""
+    """An archive with the driver's functions: each goes on to the driver's, or says that there is no device."""
     names = sorted(set(re.findall(r"\bcu[A-Z]\w*", header.read_text(encoding="utf-8", errors="replace"))))
-    source = "".join(f"void {name}(void) {{}}\n" for name in names)
-    compiler = ["cc", "-shared", "-fPIC", "-w", "-x", "c", "-", f"-Wl,-soname,{DRIVER}", "-o", str(library)]
-    done = subprocess.run(compiler, input=source, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ToolkitError(
-            f"no stand-in for {DRIVER} could be made from {header}: {done.stderr.strip()[:300]}"
-        )
+    each = " ".join(f"X({name})" for name in names)
+    made = library.with_suffix(".o")
+    compiler = ["cc", "-c", "-O2", "-fPIC", "-x", "c", "-", f"-DEACH={each}", "-o", str(made)]
+    source = STAND_IN.read_text(encoding="utf-8")
+    for command in (compiler, ["ar", "rcs", str(library), str(made)]):
+        done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ToolkitError(f"no stand-in for CUDA's driver from {header}: {done.stderr.strip()[:300]}")
+    made.unlink()
