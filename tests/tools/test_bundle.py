@@ -64,7 +64,8 @@ def checkout(tmp_path, monkeypatch):
         wheel(index, name, version, content)
     (root / "envs").mkdir(parents=True)
     (root / "envs/runner.txt").write_text("snakemake==9.1\njsonschema==4.0\n# locked: all\nwanted==2.0\n")
-    lines = ["dependencies:", "  - pip:", "      - wanted==2.0", "      # locked: all", ""]
+    # On a host the runner's version of what both need counts.
+    lines = ["dependencies:", "  - pip:", "      - wanted==3.0", "      # locked: all", ""]
     (root / "envs/extra.yaml").write_text("\n".join(lines))
     (root / "Makefile").write_text(MAKEFILE)
     for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "all"]):
@@ -112,6 +113,15 @@ def head_of(folder):
     return done.stdout
 
 
+def unpacked(folder):
+    """The wheels of a bundle, unpacked beside it."""
+    content = folder.with_name("content")
+    content.mkdir()
+    archive = b"".join(path.read_bytes() for path in sorted(folder.glob("arena-bundle.tar.*")))
+    subprocess.run(["tar", "-xz", "-C", content], input=archive, check=True)
+    return list((content / "wheels").iterdir())
+
+
 def test_one_command_installs_and_runs_offline(tmp_path, checkout):
     (checkout / "big").write_bytes(os.urandom(25_000))
     subprocess.run(["git", "add", "big"], cwd=checkout, check=True)
@@ -137,6 +147,8 @@ def test_one_command_installs_and_runs_offline(tmp_path, checkout):
 def test_the_projects_own_environments_are_made_offline(tmp_path, checkout, monkeypatch):
     monkeypatch.setattr(bundle.lock, "PYTHON", PYTHON)
     pack(tmp_path / "out")
+    packed = {path.name for path in unpacked(tmp_path / "out")}
+    assert {"wanted-2.0-py3-none-any.whl", "wanted-3.0-py3-none-any.whl"} <= packed  # runner's and extra's
     shutil.rmtree(tmp_path / "index")
     done = unpack(tmp_path / "out", "--dry-run")
     assert done.returncode == 0, done.stderr

@@ -31,6 +31,7 @@ import installer  # noqa: E402
 import lock  # noqa: E402
 from packaging.markers import Marker  # noqa: E402
 from packaging.requirements import Requirement  # noqa: E402
+from packaging.utils import canonicalize_name  # noqa: E402
 
 UNPACK = "unpack-and-run"
 PIECE = "arena-bundle.tar"
@@ -156,10 +157,16 @@ def own_pins(args: argparse.Namespace) -> list[str]:
 
 
 def host_pins(args: argparse.Namespace) -> list[str]:
-    """What uv resolves the direct requirements of the environments and Snakemake to, for the other Python."""
-    wanted = [line for line in lock.split(env_file("runner"))[1] if line.name in ("snakemake", "jsonschema")]
+    """What uv resolves the direct requirements of the environments and Snakemake to, for the other Python.
+
+    All share one environment there: where one asks for a package that Snakemake needs, too, the runner's version
+    counts.
+    """
+    _, direct, locked = lock.split(env_file("runner"))
+    runner = {canonicalize_name(each.name): each for each in [*direct, *map(Requirement, locked)]}
+    wanted = [runner[name] for name in ("snakemake", "jsonschema")]
     for name in args.envs:
-        wanted += lock.split(env_file(name))[1]
+        wanted += [runner.get(canonicalize_name(each.name), each) for each in lock.split(env_file(name))[1]]
     command = [
         installer.uv_program(),
         "pip",
