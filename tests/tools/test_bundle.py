@@ -3,11 +3,13 @@
 import argparse
 import base64
 import hashlib
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import pytest
@@ -48,6 +50,30 @@ def wheel(folder, name, version, content=None):
             rows.append(f"{member},sha256={digest},{len(text.encode())}")
         archive.writestr(f"{info}/RECORD", "\n".join([*rows, f"{info}/RECORD,,"]) + "\n")
     return path
+
+
+def source(folder, name, version):
+    """A source distribution of one module, which is built by a backend that is itself a wheel of one module."""
+    top = f"{name}-{version}"
+    built = f"{top}-py3-none-any.whl"
+    backend = f"""import shutil
+def build_wheel(to, settings=None, metadata=None):
+    shutil.copy({built!r}, to)
+    return {built!r}
+"""
+    wheel(folder, "backend", "1.0", backend)
+    wheel(folder, name, version)
+    project = '[build-system]\nrequires = ["backend"]\nbuild-backend = "backend"\n'
+    with tarfile.open(folder / f"{top}.tar.gz", "w:gz") as archive:
+        for member, data in (
+            ("PKG-INFO", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()),
+            ("pyproject.toml", project.encode()),
+            (built, (folder / built).read_bytes()),
+        ):
+            about = tarfile.TarInfo(f"{top}/{member}")
+            about.size = len(data)
+            archive.addfile(about, io.BytesIO(data))
+    (folder / built).unlink()
 
 
 @pytest.fixture
@@ -153,6 +179,16 @@ def test_the_projects_own_environments_are_made_offline(tmp_path, checkout, monk
     done = unpack(tmp_path / "out", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "snakemake --dry-run {'snakemake': '9.1', 'wanted': '2.0'}"
+
+
+def test_what_has_no_wheel_is_built_there(tmp_path, checkout):
+    source(tmp_path / "index", "plain", "1.0")
+    pack(tmp_path / "out", host=PYTHON, also=["plain==1.0"])
+    shutil.rmtree(tmp_path / "index")
+    done = unpack(tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    found = [path.name for path in (tmp_path / "out/arena/venv/lib").glob("*/site-packages/plain*")]
+    assert sorted(found) == ["plain-1.0.dist-info", "plain.py"]
 
 
 def test_a_damaged_piece_is_refused(tmp_path, checkout):

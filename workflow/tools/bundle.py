@@ -18,7 +18,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -200,23 +202,42 @@ def env_file(name: str) -> Path:
 
 
 def download(pins: list[str], python: str, tags: list[str], folder: Path) -> None:
-    """The wheels of ``pins`` by pip; of what has none, the source, which the other machine builds."""
-    base = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
+    """The wheels of ``pins`` by pip; of what has none, the source, and what the other machine builds it with."""
+    base = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder)]
     foreign = ["--only-binary=:all:", "--python-version", python, "--implementation", "cp"]
     for tag in tags:
         foreign += ["--platform", tag]
-    done = subprocess.run([*base, *foreign, *pins], capture_output=True, text=True, check=False)
-    if done.returncode == 0:
+    if not pip([*base, *foreign, "--no-deps", *pins]):
         return
     for pin in pins:  # one of them has no wheel: which one, pip does not say
-        one = subprocess.run([*base, *foreign, pin], capture_output=True, text=True, check=False)
-        if one.returncode:
-            alone = [*base, f"--no-binary={Requirement(pin).name}", pin]
-            built = subprocess.run(alone, capture_output=True, text=True, check=False)
-            if built.returncode:
-                raise BundleError(
-                    f"{pin}: no wheel for Python {python}, and no source:\n{one.stderr}{built.stderr}"
-                )
+        without = pip([*base, *foreign, "--no-deps", pin])
+        if without:
+            before = set(folder.iterdir())
+            failure = pip([*base, "--no-deps", f"--no-binary={Requirement(pin).name}", pin])
+            if failure:
+                raise BundleError(f"{pin}: no wheel for Python {python}, and no source:\n{without}{failure}")
+            (made,) = set(folder.iterdir()) - before
+            failure = pip([*base, *foreign, *build_requirements(made)])
+            if failure:
+                raise BundleError(f"{pin} is built from source; what that needs was not found:\n{failure}")
+
+
+def pip(command: list[str]) -> str:
+    """What pip complains of; nothing if it succeeds."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stderr if done.returncode else ""
+
+
+def build_requirements(archive: Path) -> list[str]:
+    """What a source distribution names in its pyproject.toml to be built with; setuptools where it names nothing."""
+    with tarfile.open(archive) as opened:
+        top = opened.getnames()[0].split("/")[0]
+        try:
+            stream = opened.extractfile(f"{top}/pyproject.toml")
+        except KeyError:
+            stream = None
+        text = stream.read().decode() if stream else ""
+    return tomllib.loads(text).get("build-system", {}).get("requires") or ["setuptools"]
 
 
 def crates(args: argparse.Namespace, home: Path) -> None:

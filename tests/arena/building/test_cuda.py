@@ -79,6 +79,7 @@ def test_what_the_linker_and_the_crates_are_given(tmp_path, nowhere):
         "PATH": f"{nvcc.parent}{os.pathsep}/bin",
         "CUDNN_LIB": str(tmp_path / "cuda"),
         "CUDA_COMPUTE_CAP": "90",
+        "ARENA_CUDA_PATH": str(nowhere / "nvidia/cu13"),
     }
     library = tmp_path / "cuda/lib"
     assert (library / "libcublas.so").resolve() == nowhere / "nvidia/cu13/lib/libcublas.so.13"

@@ -116,6 +116,7 @@ def prepare(found: Toolkit, capability: str, folder: Path, environment: Mapping[
         "PATH": f"{found.nvcc.parent}{os.pathsep}{environment.get('PATH', '')}",
         "CUDNN_LIB": str(folder),
         "CUDA_COMPUTE_CAP": capability,
+        "ARENA_CUDA_PATH": str(found.nvcc.parent.parent),  # whose headers Burn's kernels are compiled with
     }
     return {name: value for name, value in environment.items() if name not in PATHS} | own
 
