@@ -229,7 +229,7 @@ def pip(command: list[str]) -> str:
 
 
 def build_requirements(archive: Path) -> list[str]:
-    """What a source distribution names in its pyproject.toml to be built with; setuptools where it names nothing."""
+    """What a source distribution names in its pyproject.toml to be built with; what pip takes where it names nothing."""
     with tarfile.open(archive) as opened:
         top = opened.getnames()[0].split("/")[0]
         try:
@@ -237,7 +237,7 @@ def build_requirements(archive: Path) -> list[str]:
         except KeyError:
             stream = None
         text = stream.read().decode() if stream else ""
-    return tomllib.loads(text).get("build-system", {}).get("requires") or ["setuptools"]
+    return tomllib.loads(text).get("build-system", {}).get("requires") or ["setuptools", "wheel"]
 
 
 def crates(args: argparse.Namespace, home: Path) -> None:
