@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -73,6 +74,12 @@ def test_an_engine_that_is_not_locked_is_named(lock):
 def test_every_engine_is_locked():
     for name in sorted(path.parent.name for path in ENGINES.glob("*/Cargo.toml")):
         assert f"{name} 0.1.0 of this checkout" in crates.locked(ENGINES / "Cargo.lock", name)
+
+
+def test_all_engines_but_the_one_that_fetches_llvm_are_looked_at():
+    with open(ENGINES / "Cargo.toml", "rb") as stream:
+        defaults = set(tomllib.load(stream)["workspace"]["default-members"])
+    assert defaults == {path.parent.name for path in ENGINES.glob("*/Cargo.toml")} - {"arena-burn-cuda"}
 
 
 def build(tmp_path, workspace, *, engine="tiny", crate="itoa", path=None, **environment):

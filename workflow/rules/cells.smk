@@ -163,7 +163,8 @@ def locked_crates(engine):
         return "{}"
     with open(ENGINES / "Cargo.toml", "rb") as stream:
         manifest = tomllib.load(stream)
-    del manifest["workspace"]["members"]
+    for key in ("members", "default-members"):
+        del manifest["workspace"][key]
     locked = crates.locked(ENGINES / "Cargo.lock", f"arena-{engine}")
     digest = hashlib.sha256("\n".join(locked).encode()).hexdigest()
     return as_json({"workspace": manifest, "crates": len(locked), "sha256": digest})

@@ -22,6 +22,8 @@ from arena.configuration import crates
 from arena.contract import codec
 from arena.contract.build import Built
 
+FLAGS = "-C target-cpu=native"
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -56,7 +58,7 @@ def attempt(args: argparse.Namespace) -> dict[str, Any]:
             return refused("unsupported", "no-cargo", f"{what} here: `{program}` is not on the PATH")
     features = feature(manifest, args.interface)
     target = Path(os.environ.get("CARGO_TARGET_DIR", args.target)).resolve()
-    flags = f"-C target-cpu={args.target_cpu}"
+    flags = FLAGS.replace("native", args.target_cpu)
     environment, toolkit, capability = dict(os.environ), None, None
     linking, extra = [], {}
     if "cuda" in features:

@@ -229,7 +229,7 @@ def pip(command: list[str]) -> str:
 
 
 def build_requirements(archive: Path) -> list[str]:
-    """What a source distribution names in its pyproject.toml to be built with; what pip takes where it names nothing."""
+    """What a source distribution is built with by its pyproject.toml; what pip takes where that says nothing."""
     with tarfile.open(archive) as opened:
         top = opened.getnames()[0].split("/")[0]
         try:

@@ -49,8 +49,8 @@ def toolkit(environment: Mapping[str, str] = os.environ, packages: Path | None =
     for nvcc in _candidates(environment, packages):
         if nvcc.is_file() and os.access(nvcc, os.X_OK):
             root = nvcc.resolve().parent.parent
-            folders = (root / "lib", root / "lib64", root / "targets/x86_64-linux/lib")
-            folders += (root / "targets/sbsa-linux/lib", *sorted(packages.glob("nvidia/*/lib")))
+            names = ("lib", "lib64", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib")
+            folders = [*(root / name for name in names), *sorted(packages.glob("nvidia/*/lib"))]
             found = tuple(dict.fromkeys(folder for folder in folders if folder.is_dir()))
             if not any((folder / CUDART).is_file() for folder in found):
                 looked = ", ".join(map(str, found)) or "no folder"
