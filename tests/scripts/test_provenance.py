@@ -30,7 +30,13 @@ def test_it_tells_machine_versions_and_every_round(tmp_path, monkeypatch):
     rounds, _, _ = records.write(tmp_path, made, [])
     table, out = tmp_path / "gpu.csv", tmp_path / "gpu.json"
     table.write_text("platform\n")
+    account, parts = (
+        tmp_path / "allocations.json",
+        [{"id": "a1", "cards": [card]}, {"id": "a2", "cards": [card]}],
+    )
+    files.write_json(account, {"schema": 1, "allocations": parts})
     words = ["--table", table, "--rounds", *rounds, "--command", "snakemake --cores 16", "--out", out]
+    words += ["--allocations", account]
     monkeypatch.setattr(sys, "argv", ["provenance", *map(str, words)])
     provenance.main()
     text = out.read_text(encoding="utf-8")
@@ -41,6 +47,7 @@ def test_it_tells_machine_versions_and_every_round(tmp_path, monkeypatch):
     assert found["began"] < found["last_round_began"]
     assert [machine["gpu"] for machine in found["machines"]] == [card]
     assert found["packages"] == {"pytorch": [{"torch": "2.13.0", "numpy": "2.4.6"}], "jax": []}
+    assert found["allocations"] == parts
     lines = {(line["row"], line["round"]): line for line in found["rounds"]}
     assert len(lines) == 3 and lines["jax", 1]["reason"] == "wrong-device"
     assert lines["eager", 2]["gpu"] == {"before": None, "during": watch, "after": None}

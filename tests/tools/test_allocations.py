@@ -3,12 +3,14 @@
 import copy
 import json
 import re
+import subprocess
 import tarfile
 
 import pytest
 
 import allocations
 from arena import files
+from runner import REPOSITORY, RUNNER, environ
 
 CARD = {"name": "NVIDIA H200", "uuid": "GPU-1", "driver": "580.159.04", "cuda_driver": "13.0"}
 COMMIT = "637202b"
@@ -109,6 +111,39 @@ def test_code_that_measures_must_not_have_changed(tmp_path, measured, monkeypatc
     archives = [measured("a1", ALL, 9), measured("a2", ALL, 15, commit="ffda948")]
     with pytest.raises(allocations.AllocationError, match=re.escape("637202b..ffda948/benchmark.py")):
         allocations.merge(archives, tmp_path / "results", "h200", "pytorch-eager")
+
+
+def test_the_table_is_made_from_every_round_and_nothing_is_measured(tmp_path, measured):
+    rows = {"pytorch-eager": (1, "pass", 1e-6)}
+    archives = [measured("a1", rows | {"jax": (1, "pass", 1e-6)}, 9), measured("a2", rows, 15)]
+    allocations.merge(archives, tmp_path / "results", "h200", "pytorch-eager")
+    config = {
+        "run": {"models": ["ResNet-50"], "rows": ["pytorch-eager", "jax"]},
+        "platforms": [{"name": "h200", "accelerator": "cuda"}],
+    }
+    renamed(tmp_path / "results", "Tiny", "ResNet-50")
+    files.write_json(tmp_path / "config.json", config)
+    command = [RUNNER / "python", "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--dry-run"]
+    command += ["--workflow-profile", REPOSITORY / "profiles/host", "--directory", tmp_path, "--cores", "1"]
+    command += ["--configfile", tmp_path / "config.json", "--allowed-rules", "platform", "provenance"]
+    command += ["--printshellcmds", "--", "results/platforms/h200.csv", "results/platforms/h200.json"]
+    done = subprocess.run(list(map(str, command)), env=environ(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    printed = done.stdout + done.stderr
+    assert "collect_platform.py" in printed and "provenance.py" in printed and "benchmark.py" not in printed
+    table = next(line for line in printed.splitlines() if "collect_platform.py" in line)
+    folder = "results/benchmarks/h200/ResNet-50"
+    found = re.findall(rf"{folder}/(\S+/round-\d)\.json", table)
+    assert sorted(found) == ["jax/round-1", "pytorch-eager/round-1", "pytorch-eager/round-2"]
+    assert "--allocations results/allocations/h200.json" in printed
+
+
+def renamed(results, old, new):
+    """Give the records of one model another's name."""
+    for folder in results.glob(f"**/{old}"):
+        folder.rename(folder.with_name(new))
+    account = results / "allocations/h200.json"
+    account.write_text(account.read_text().replace(f"{old}/", f"{new}/"))
 
 
 def test_a_platform_that_is_there_is_not_overwritten(tmp_path, measured):

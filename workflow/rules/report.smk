@@ -51,6 +51,7 @@ rule provenance:
         modules=modules("provenance.py"),
         table="results/platforms/{platform}.csv",
         rounds=cells("results/benchmarks/{platform}/{model}/{row}/round-{n}.json"),
+        allocations=lambda wildcards: allocations(wildcards.platform),
     output:
         facts="results/platforms/{platform}.json",
     log:
@@ -67,7 +68,7 @@ rule provenance:
         "{wildcards.platform}: say how its figures came about"
     shell:
         "python {input.script:q} --table {input.table:q} --rounds {input.rounds:q}"
-        " --command {params.command:q} --out {output.facts:q} 2> {log:q}"
+        " --allocations {input.allocations:q} --command {params.command:q} --out {output.facts:q} 2> {log:q}"
 
 
 rule report:

@@ -2,6 +2,7 @@
 
 import csv
 
+from arena import files
 from models import flops
 from arena.configuration.loader import float32_row
 
@@ -25,30 +26,47 @@ def float32_rows():
     )
 
 
-def cells(pattern):
-    """Input function: ``pattern`` for every cell of the platform, and every round where it names one."""
+def allocations(platform):
+    """The account of the allocations that a platform's records come from; [] where they were measured here."""
+    account = Path(f"results/allocations/{platform}.json")
+    return [str(account)] if account.exists() else []
 
-    def of_platform(wildcards):
-        return expand(
+
+@cache
+def merged_rounds(platform):
+    """The numbers of each cell's rounds, where several allocations were put together (workflow/tools/allocations.py)."""
+    found = {}
+    for account in allocations(platform):
+        for allocation in files.read_json(account)["allocations"]:
+            for each in allocation["rounds"]:
+                found.setdefault(each["cell"], []).append(each["here"])
+    return found
+
+
+def of_platform(pattern, platform):
+    """``pattern`` for every cell of the platform, and every round where it names one."""
+    merged = merged_rounds(platform)
+    found = [
+        expand(
             pattern,
-            platform=wildcards.platform,
-            model=RUN["models"],
-            row=RUN["rows"],
-            n=ROUNDS,
+            platform=platform,
+            model=model,
+            row=row,
+            n=merged.get(f"{model}/{row}", ROUNDS),
         )
+        for model in RUN["models"]
+        for row in RUN["rows"]
+    ]
+    return list(dict.fromkeys(path for paths in found for path in paths))
 
-    return of_platform
+
+def cells(pattern):
+    """Input function: ``of_platform`` for the platform of the wildcards."""
+    return lambda wildcards: of_platform(pattern, wildcards.platform)
 
 
 def of_every_platform(pattern):
-    """``pattern`` for every cell of every platform, and every round where it names one."""
-    return expand(
-        pattern,
-        platform=PLATFORMS,
-        model=RUN["models"],
-        row=RUN["rows"],
-        n=ROUNDS,
-    )
+    return [path for platform in PLATFORMS for path in of_platform(pattern, platform)]
 
 
 def rounds(pattern):

@@ -25,6 +25,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--table", type=Path, required=True, help="the platform's CSV; its SHA-256 is noted")
     parser.add_argument("--rounds", nargs="+", type=Path, required=True, help="round-*.json of every cell")
+    parser.add_argument(
+        "--allocations", nargs="*", type=Path, default=[], help="allocations.py's account, if any"
+    )
     parser.add_argument("--command", required=True, help="the run's command line")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
@@ -34,9 +37,12 @@ def main() -> None:
     args = arguments()
     try:
         records = [rounds.read(path) for path in args.rounds]
-        files.write_json(args.out, provenance(records, args.command, files.sha256(args.table)))
-    except (OSError, ValueError) as error:
-        sys.exit(f"provenance.py: {error}")
+        facts = provenance(records, args.command, files.sha256(args.table))
+        for account in args.allocations:
+            facts["allocations"] = files.read_json(account)["allocations"]
+        files.write_json(args.out, facts)
+    except (OSError, ValueError, KeyError) as error:
+        sys.exit(f"provenance.py: {type(error).__name__}: {error}")
 
 
 def provenance(records: list[Round], command: str, table_sha256: str) -> dict[str, Any]:
