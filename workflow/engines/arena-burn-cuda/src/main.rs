@@ -23,7 +23,7 @@ impl Backend for Cuda {
             // SAFETY: this process has one thread yet.
             unsafe { env::set_var("CUDA_PATH", path) };
         }
-        kernels::keep_in(&job.cache);
+        kernels::keep_in(&job.files.cache);
         let opened = catch_unwind(|| {
             let device = Device::cuda(0);
             device.sync().map(|()| device)
@@ -36,8 +36,11 @@ impl Backend for Cuda {
                 return Err(Failure::unsupported("no-device", text));
             }
         };
-        let description =
-            Description { backend: "CUDA, CubeCL".into(), device: job.accelerator.clone(), threads: None };
+        let description = Description {
+            backend: "CUDA, CubeCL".into(),
+            device: job.cell.accelerator.clone(),
+            threads: None,
+        };
         Ok((device, description))
     }
 }

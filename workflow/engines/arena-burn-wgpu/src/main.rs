@@ -15,7 +15,7 @@ struct Wgpu;
 impl Backend for Wgpu {
     fn open(job: &Job) -> Result<(Device, Description)> {
         let kind = Kind::wanted(job);
-        kernels::keep_in(&job.cache);
+        kernels::keep_in(&job.files.cache);
         let wanted = match kind {
             Kind::Gpu => DeviceKind::DefaultDevice, // the fastest that there is
             Kind::Software => DeviceKind::Cpu,

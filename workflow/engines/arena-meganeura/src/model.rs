@@ -71,7 +71,7 @@ impl Prepared {
 /// In `float32` the device's cooperative matrices stay unused, whose factors are float16; `float16` asks for them,
 /// and is an `unsupported-lane` where nothing in the graph gets them.
 pub fn session(graph: &Graph, form: Form, job: &Job) -> Result<Session> {
-    let reduced = job.lane == "float16";
+    let reduced = job.cell.lane == "float16";
     let mode = if form == Form::Training { Mode::Training } else { Mode::Inference };
     let coop = if reduced { CoopPolicy::AllowF16 } else { CoopPolicy::Disabled };
     let runtime = SessionOptions { coop, ..SessionOptions::default() };
