@@ -98,7 +98,7 @@ class Checkout:
             done = subprocess.run(
                 self.command("--dry-run", "--logger", "plan", "--logger-plan-out", events, *arguments),
                 cwd=self.root,
-                env=environ(PYTHONPATH=str(self.root / "workflow/scripts")),
+                env=environ(PYTHONPATH=str(self.root / "workflow/tools")),
                 capture_output=True,
                 text=True,
             )

@@ -83,7 +83,8 @@ def row_labels():
     return as_json({row: FRAMEWORKS[row]["label"] for row in RUN["rows"]})
 
 
-RETRY = here(Path.cwd() / "results" / "retry")
+# As the reports name it: from the checkout, where its run is in the checkout, else from anywhere.
+RETRY = "results/retry" if Path.cwd() == ROOT else str(Path.cwd() / "results" / "retry")
 
 RETRY_PROGRAM = """\
 #!/bin/sh
