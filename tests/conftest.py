@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(items):
             for mark in END_TO_END:
                 item.add_marker(mark)
         if sys.platform != "linux" and (item.get_closest_marker("linux")):
-            item.add_marker(pytest.mark.skip(reason="only Linux has it"))
+            item.add_marker(pytest.mark.skip(reason="asks for affinity or /proc, which only Linux has"))
 
 
 def pytest_terminal_summary(terminalreporter):
