@@ -1,6 +1,7 @@
 """The whole workflow in miniature: every model in every row, two rounds, every step for real."""
 
 import ast
+import csv
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ import pytest
 from arena.configuration import crates
 from arena.measuring import supervisor
 from checkout import ENGINES, FRAMEWORKS, LANES, MODELS, ROWS, UNSUPPORTED, snapshot
+from reporting import comparison
 from runner import REPOSITORY, pins
 
 SCRIPTS = sorted((REPOSITORY / "workflow/scripts").glob("*.py"))
@@ -124,8 +126,10 @@ def test_each_framework_ran_from_its_own_environment(miniature, table):
 def test_report_shows_this_machine_and_the_published_ones(miniature, table):
     report = miniature.checkout.report()
     published = sorted((miniature.checkout.root / "report/published").glob("*.csv"))
-    marks = ["‡" if path.with_suffix(".json").exists() else "†" for path in published]
-    assert set(marks) == {"‡", "†"}
+    firsts = [next(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) for path in published]
+    by = [(row["measured_by"], row["date"]) for row in firsts]
+    marks = [comparison.MARKS[list(dict.fromkeys(by)).index(source)] for source in by]  # one a source
+    assert len(set(marks)) == 3
     for model in MODELS:
         lines = report.split(f"\n## {model}\n")[1].split("\n#")[0].splitlines()
         cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]

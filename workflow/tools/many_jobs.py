@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -34,6 +33,15 @@ class Size(NamedTuple):
         return self.platforms * self.frameworks * self.models * self.rounds
 
 
+# Starts a command, and says its processor seconds and ru_maxrss (Linux: KiB, macOS: bytes). It stands between
+# because a child's ru_maxrss begins at the size of the process that started it, which may be large.
+METER = """
+import resource, subprocess, sys
+status = subprocess.run(sys.argv[1:], stdout=sys.stderr).returncode
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss)
+sys.exit(status)
+"""
 SIZES = (Size(5, 5, 4, 5), Size(5, 10, 10, 5), Size(10, 20, 10, 5), Size(50, 20, 10, 5))
 
 
@@ -89,20 +97,20 @@ def dry_run(size: Size, *arguments: str) -> tuple[float, float]:
         command += ["--configfile", str(config), "--directory", folder, *arguments]
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         with open(Path(folder) / "log", "w+b") as log:
-            done = subprocess.Popen(
-                command, cwd=ROOT, env=os.environ | {"PATH": path}, stdout=log, stderr=log
+            done = subprocess.run(
+                [sys.executable, "-c", METER, *command],
+                cwd=ROOT,
+                env=os.environ | {"PATH": path},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
             )
-            _, status, used = os.wait4(done.pid, 0)
             log.seek(0)
             text = log.read().decode(errors="replace")
-    if status:
+    if done.returncode:
         raise SystemExit(f"{size}: {text[-2000:]}")
-    return used.ru_utime + used.ru_stime, megabytes(used)
-
-
-def megabytes(used: resource.struct_rusage) -> float:
-    """Peak resident memory in MB (Linux counts KiB, macOS bytes)."""
-    return used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+    seconds, peak = map(float, done.stdout.split())
+    return seconds, peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 def parsed(text: str) -> Size:
