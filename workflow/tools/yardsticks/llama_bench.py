@@ -10,7 +10,9 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-INSTALLER = Path(__file__).resolve().parents[2] / "deploy" / "installer.py"
+ROOT = Path(__file__).resolve().parents[3]
+INSTALLER = ROOT / "workflow" / "deploy" / "installer.py"
+RUNNER = ROOT / ".venv" / "bin" / "python"  # has pip and uv, which the tests' Python has not
 CMAKE = "cmake==4.4.4"
 # Whatever bears on speed (compiler, -O3, this processor's instructions, OpenMP) stays llama.cpp's default,
 # as it does where the bindings are built.
@@ -44,7 +46,7 @@ def build(python: Path, cache: Path) -> Path:
 def _source(version: str, folder: Path) -> Path:
     """The unpacked source distribution of llama-cpp-python."""
     wanted = ["--no-deps", "--no-binary", "llama-cpp-python", f"llama-cpp-python=={version}"]
-    _run(sys.executable, "-m", "pip", "download", "--quiet", "--dest", folder, *wanted)
+    _run(RUNNER, "-m", "pip", "download", "--quiet", "--dest", folder, *wanted)
     (archive,) = folder.glob("*.tar.gz")
     with tarfile.open(archive) as packed:
         packed.extractall(folder, filter="data")
@@ -52,7 +54,7 @@ def _source(version: str, folder: Path) -> Path:
 
 
 def _cmake(*arguments: str | Path) -> None:
-    _run(sys.executable, INSTALLER, "tool", "run", "--from", CMAKE, "cmake", *arguments)
+    _run(RUNNER, INSTALLER, "tool", "run", "--from", CMAKE, "cmake", *arguments)
 
 
 def _run(*command: str | Path) -> None:
