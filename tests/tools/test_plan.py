@@ -36,7 +36,8 @@ rule export:
 rule inputs:
     input: "make_inputs.py"
     output: "inputs.txt"
-    shell: "cp {input} {output}"
+    params: code="code arena:0a arena/measuring:1b", seed=1
+    shell: "cp {input} {output}; : {params.code}"
 """
 TABLE = "rule,model,row,seconds\nbenchmark,SmolVLA,,30\nbenchmark,,,90\n"
 OPTIONS = ["--software-deployment-method", "conda", "--cores", "1"]
@@ -104,6 +105,14 @@ def test_plan_of_a_real_workflow(workflow):
     assert (jobs, unit, why) == ("2", "s", "forced")
     assert 2 <= int(seconds) <= 20  # two jobs that slept for 1.2 s
     assert "follows from the steps above (5)" in lines["benchmark"]
+
+    run([RUNNER / "snakemake", *OPTIONS], check=True)
+    (workflow / "Snakefile").write_text(changed.replace("measuring:1b", "measuring:2c"))
+    assert planned()["inputs"].endswith("changed: arena/measuring")
+    (workflow / "Snakefile").write_text(
+        changed.replace("measuring:1b", "measuring:2c").replace("seed=1", "seed=2")
+    )
+    assert planned()["inputs"].endswith("settings changed")
 
 
 def test_refusal_of_snakemake_is_passed_on(workflow):

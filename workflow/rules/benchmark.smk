@@ -7,7 +7,6 @@ Round 1 starts with empty compiler caches and keeps the gradients; later rounds 
 # What every round of a cell is measured from.
 MEASURED_FROM = {
     "script": script("benchmark.py"),
-    "modules": measuring_modules,
     "weights": "results/models/{model}/model.safetensors",
     "config": "results/models/{model}/config.json",
     "inputs": "results/models/{model}/inputs.safetensors",
@@ -40,6 +39,7 @@ rule benchmark:
         timeout_s=PROTOCOL["timeout_s"],
         memory_limit_mb=memory_limit,
     params:
+        code=measuring_code,
         cell=cell,
         round=round_number,
         files=round_files,

@@ -47,18 +47,18 @@ def framework_env(wildcards):
     return env(reach(wildcards)["env"])
 
 
-def measuring_modules(wildcards):
+def measuring_code(wildcards):
     """Everything that a cell's process imports: supervisor, protocol, adapter, the model's definition."""
     row = framework(wildcards)
     if row["engine"]:
-        return modules("benchmark.py")
+        return code("benchmark.py")
     names = ["benchmark.py", "measure.py", ROOT / row["adapter"]]
     if row["definitions"]:
         names += [
             f"models/spec/{definition(wildcards)}.py",
             f"frameworks/{row['definitions']}/models/{definition(wildcards)}.py",
         ]
-    return modules(*names)
+    return code(*names)
 
 
 def unsupported(wildcards):

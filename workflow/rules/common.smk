@@ -24,7 +24,7 @@ from arena.weights import source
 from arena.configuration.loader import ConfigError, resolve
 
 try:
-    CONFIG = resolve(config, ROOT)
+    CONFIG = resolve(config, ROOT, Path(".snakemake/arena-config"))
 except ConfigError as error:
     raise WorkflowError(str(error)) from error
 
@@ -90,13 +90,13 @@ def script(name):
 
 
 @cache
-def modules(*names):
-    """Every project module that these scripts or modules import, and those named ones that are modules."""
+def code(*names):
+    """What these scripts and modules are, with every project module that they import: a text that changes with it."""
     found = set()
     for name in names:
         path = SCRIPTS / name
         found |= {path, *imports.modules(path, SCRIPTS)}
-    return [here(path) for path in sorted(found)]
+    return f"code {imports.in_rooms(found, SCRIPTS)}"
 
 
 def as_json(value):
@@ -131,12 +131,12 @@ def weights_script(wildcards):
     return script("seed_weights.py" if seeded else "convert_checkpoint.py")
 
 
-def weights_modules(wildcards):
+def weights_code(wildcards):
     name = Path(weights_script(wildcards)).name
     kinds = ["models/spec"]
     if name != "seed_weights.py":
         kinds.append("models/checkpoint")
-    return model_modules(name, kinds=kinds)(wildcards)
+    return model_code(name, kinds=kinds)(wildcards)
 
 
 def checkpoint_files(wildcards):
@@ -183,12 +183,12 @@ def loss(wildcards):
     return MODELS[wildcards.model]["loss"]
 
 
-def model_modules(*scripts, kinds):
-    """Input function: the modules of ``scripts`` and the model's definition in each of ``kinds``."""
+def model_code(*scripts, kinds):
+    """Params function: the code of ``scripts`` and of the model's definition in each of ``kinds``."""
 
     def of_model(wildcards):
         own = [f"{kind}/{definition(wildcards)}.py" for kind in kinds]
-        return modules(*scripts, *own)
+        return code(*scripts, *own)
 
     return of_model
 

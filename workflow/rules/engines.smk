@@ -8,7 +8,6 @@ parameter, so that another engine's new version builds nothing here.
 rule build_engine:
     input:
         script=script("build_engine.py"),
-        modules=modules("build_engine.py"),
         driver=here(SCRIPTS / "arena" / "building" / "driver.c"),
         sources=engine_sources,
     output:
@@ -25,6 +24,7 @@ rule build_engine:
         mem_mb=8000,
         runtime=60,
     params:
+        code=code("build_engine.py"),
         workspace=here(ENGINES),
         crate=engine_crate,
         interface=engine_interface,

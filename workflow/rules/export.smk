@@ -6,14 +6,14 @@ One that cannot be made costs the cells that read it, not the run: workflow/scri
 import re
 
 
-def export_modules(made, task):
-    """Input function: the exporter, what it imports, and the model's definition where it needs that."""
+def export_code(made, task):
+    """Params function: the exporter, what it imports, and the model's definition where it needs that."""
     exporter = f"frameworks/{made['framework']}/{made[task]['exporter']}.py"
     weights = "weights" in made[task]["reads"]
     kinds = ["models/spec"] * weights
     if made["definitions"]:
         kinds.append(f"frameworks/{made['definitions']}/models")
-    return model_modules("export.py", exporter, kinds=kinds)
+    return model_code("export.py", exporter, kinds=kinds)
 
 
 def export_reads(made, task):
@@ -65,7 +65,6 @@ for kind, task in [
             step
         input:
             script=script("export.py"),
-            modules=export_modules(made, task),
             reads=export_reads(made, task),
         output:
             files=paths,
@@ -80,6 +79,7 @@ for kind, task in [
             mem_mb=8000,
             runtime=60,
         params:
+            code=export_code(made, task),
             exporter=f"frameworks.{made['framework']}.{made[task]['exporter']}",
             definition=definition,
             lane=export_lane,

@@ -4,9 +4,6 @@
 rule reference:
     input:
         script=script("compute_reference.py"),
-        modules=model_modules(
-            "compute_reference.py", kinds=["models/spec", "frameworks/pytorch/models"]
-        ),
         weights="results/models/{model}/model.safetensors",
         config="results/models/{model}/config.json",
         inputs="results/models/{model}/inputs.safetensors",
@@ -24,6 +21,9 @@ rule reference:
         mem_mb=10000,
         runtime=60,
     params:
+        code=model_code(
+            "compute_reference.py", kinds=["models/spec", "frameworks/pytorch/models"]
+        ),
         loss=loss,
         decode_tokens=decode_tokens,
     message:

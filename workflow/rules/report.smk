@@ -4,7 +4,6 @@
 rule platform:
     input:
         script=script("collect_platform.py"),
-        modules=modules("collect_platform.py"),
         rounds=cells("results/benchmarks/{platform}/{model}/{row}/round-{n}.json"),
         validations=cells("results/validation/{platform}/{model}/{row}.json"),
         sources=expand("results/models/{model}/source.json", model=RUN["models"]),
@@ -24,6 +23,7 @@ rule platform:
         mem_mb=2000,
         runtime=20,
     params:
+        code=code("collect_platform.py"),
         label=platform_label,
         labels=row_labels(),
         baseline=RUN["baseline"],
@@ -48,7 +48,6 @@ rule platform:
 rule provenance:
     input:
         script=script("provenance.py"),
-        modules=modules("provenance.py"),
         table="results/platforms/{platform}.csv",
         rounds=cells("results/benchmarks/{platform}/{model}/{row}/round-{n}.json"),
         allocations=lambda wildcards: allocations(wildcards.platform),
@@ -63,6 +62,7 @@ rule provenance:
         mem_mb=2000,
         runtime=20,
     params:
+        code=code("provenance.py"),
         command=command_line(),
     message:
         "{wildcards.platform}: say how its figures came about"
@@ -74,7 +74,6 @@ rule provenance:
 rule report:
     input:
         script=script("render_report.py"),
-        modules=modules("render_report.py"),
         template=here(ROOT / "report" / "report.md.j2"),
         platforms=expand("results/platforms/{platform}.csv", platform=PLATFORMS),
         published=published(),
@@ -89,6 +88,7 @@ rule report:
         mem_mb=2000,
         runtime=20,
     params:
+        code=code("render_report.py"),
         captions=captions(),
         notes=notes(),
     message:
@@ -102,7 +102,6 @@ rule report:
 rule page:
     input:
         script=script("render_html.py"),
-        modules=modules("render_html.py"),
         template=here(ROOT / "report" / "report.html.j2"),
         assets=[here(path) for path in sorted((ROOT / "report" / "html").iterdir())],
         platforms=expand("results/platforms/{platform}.csv", platform=PLATFORMS),
@@ -138,6 +137,7 @@ rule page:
         mem_mb=4000,
         runtime=20,
     params:
+        code=code("render_html.py"),
         captions=captions(),
         retry=RETRY,
     message:

@@ -4,7 +4,6 @@
 rule validate:
     input:
         script=script("validate.py"),
-        modules=modules("validate.py"),
         rounds=rounds("results/benchmarks/{platform}/{model}/{row}/round-{n}.json"),
         outputs=rounds(
             "results/benchmarks/{platform}/{model}/{row}/round-{n}.safetensors"
@@ -25,6 +24,7 @@ rule validate:
         mem_mb=4000,
         runtime=20,
     params:
+        code=code("validate.py"),
         loss=loss,
         gate=gate,
     message:

@@ -35,7 +35,6 @@ rule download:
 rule weights:
     input:
         script=weights_script,
-        modules=weights_modules,
         checkpoint=checkpoint_files,
     output:
         weights="results/models/{model}/model.safetensors",
@@ -51,6 +50,7 @@ rule weights:
         mem_mb=4000,
         runtime=30,
     params:
+        code=weights_code,
         model=weights_config,
         checkpoint=checkpoint_arguments,
     message:
@@ -63,7 +63,6 @@ rule weights:
 rule inputs:
     input:
         script=script("make_inputs.py"),
-        modules=modules("make_inputs.py"),
     output:
         inputs="results/models/{model}/inputs.safetensors",
     log:
@@ -76,6 +75,7 @@ rule inputs:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code("make_inputs.py"),
         model=workload_config,
     message:
         "{wildcards.model}: make the inputs"

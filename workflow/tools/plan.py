@@ -12,6 +12,7 @@ import csv
 import json
 import math
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -130,6 +131,9 @@ def key_of(job: Mapping[str, Any]) -> Key:
     return (job["rule"], job["wildcards"].get("model", ""), job["wildcards"].get("row", ""))
 
 
+ONLY_CODE = re.compile(r" before: ((?:'code [^']*',?)+) now: ((?:'code [^']*',?)+) *$")
+
+
 def reason_in_words(reason: str, env: str | None) -> str:
     """Why a job runs, in a few words, from Snakemake's sentence; the first cause, if there are more.
 
@@ -150,9 +154,20 @@ def reason_in_words(reason: str, env: str | None) -> str:
     parts = reason.split("; ")
     for start, words in causes.items():
         for part in parts:
+            if part.startswith(start) and start == "Params have changed" and (rooms := changed_code(part)):
+                return "changed: " + listed(rooms)
             if part.startswith(start):
                 return words + listed(part.removeprefix(start).split(", ")) if words.endswith(": ") else words
     return reason
+
+
+def changed_code(part: str) -> list[str]:
+    """The folders of modules that differ, where a job's ``code`` is all of its params that changed; else []."""
+    sides = ONLY_CODE.search(part)
+    if not sides:
+        return []
+    old, new = (set(re.findall(r"[^ ',]+:[0-9a-f]+", side)) for side in sides.groups())
+    return sorted({room.rpartition(":")[0] for room in old ^ new})
 
 
 def listed(paths: list[str], limit: int = 3) -> str:

@@ -54,6 +54,26 @@ def test_defaults_fill_what_is_left_out():
     }
 
 
+def test_what_was_judged_before_is_not_judged_again(tmp_path, monkeypatch):
+    """Only the very same configuration, by the same schema; a refused one is refused every time."""
+    remembered = tmp_path / "kept"
+    judged = []
+    whole = validator._problems
+    monkeypatch.setattr(validator, "_problems", lambda *given: judged.append(1) or whole(*given))
+    user = {"protocol": {"rounds": 3}}
+    for expected in (1, 1):
+        assert loader.resolve(user, REPOSITORY, remembered)["protocol"]["rounds"] == 3
+        assert len(judged) == expected
+    for number in (2, 3):
+        with pytest.raises(loader.ConfigError, match="rounds"):
+            loader.resolve({"protocol": {"rounds": 3.0}}, REPOSITORY, remembered)
+        assert len(judged) == number
+    loader.resolve(user, REPOSITORY, remembered)
+    assert len(judged) == 3
+    loader.resolve(user, REPOSITORY, tmp_path / "kept" / "no-folder")  # cannot be written: no harm
+    assert len(judged) == 4
+
+
 def test_each_lane_keeps_its_own_defaults():
     gate = loader.resolve({"gate": {"int8": {"relative_l2": 0.2}}}, REPOSITORY)["gate"]
     default = loader.resolve({}, REPOSITORY)["gate"]

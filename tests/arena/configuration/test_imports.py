@@ -95,3 +95,22 @@ def test_what_python_loads_is_what_is_named(script):
     loaded = {path for path in loaded if path.is_relative_to(SCRIPTS)} - {SCRIPTS / script}
     assert loaded <= set(imports.modules(SCRIPTS / script, SCRIPTS))
     assert loaded
+
+
+def test_code_is_told_folder_by_folder(tmp_path):
+    """Another content or name changes the digest of its own folder alone; another place of the checkout, none."""
+    write(tmp_path, main="import pkg.a", pkg__a="x = 1")
+    paths = [tmp_path / "main.py", *imports.modules(tmp_path / "main.py", tmp_path)]
+    rooms = dict(room.split(":") for room in imports.in_rooms(paths, tmp_path).split())
+    assert set(rooms) == {".", "pkg"}
+    assert all(len(digest) == 12 for digest in rooms.values())
+
+    elsewhere = tmp_path / "copy"
+    elsewhere.mkdir()
+    write(elsewhere, main="import pkg.a", pkg__a="x = 2")
+    changed = [elsewhere / path.relative_to(tmp_path) for path in paths]
+    others = dict(room.split(":") for room in imports.in_rooms(changed, elsewhere).split())
+    assert others["."] == rooms["."] and others["pkg"] != rooms["pkg"]
+
+    outside = imports.in_rooms([tmp_path / "main.py"], elsewhere)
+    assert outside == f"{tmp_path}:{rooms['.']}"

@@ -30,12 +30,13 @@ class ConfigError(ValueError):
         super().__init__(f"{count} in the configuration (config/README.md explains every key):\n{lines}")
 
 
-def resolve(user: Mapping[str, Any], basedir: str | Path) -> Config:
+def resolve(user: Mapping[str, Any], basedir: str | Path, remembered: Path | None = None) -> Config:
     """The whole configuration of a run.
 
     ``user`` is Snakemake's config: config/config.yaml with the files and values given by --configfile
     and --config laid over it. ``basedir`` is the project's directory, which holds ``config/``,
     ``envs/`` and ``workflow/``. Keys that nobody gives take the schema's defaults.
+    ``remembered``: a file by which the next call with the same configuration is quicker.
 
     Raises ConfigError listing every problem with its key path, value and what is allowed.
     """
@@ -45,7 +46,7 @@ def resolve(user: Mapping[str, Any], basedir: str | Path) -> Config:
     config: Config = merge(known, user)
     _complete_variants(config)
     problems = _take_unknown_entries(config, known, schema)
-    refused = validator.problems(config, schema)
+    refused = validator.problems(config, schema, remembered)
     problems += refused
     config = validator.with_defaults(config, schema, schema)
     if isinstance(config["frameworks"], dict):

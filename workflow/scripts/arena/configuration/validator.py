@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import difflib
+import functools
+import hashlib
 import json
 import math
+import pathlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jsonschema import Draft202012Validator, ValidationError, validators
+from arena import files
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 Path = tuple[str | int, ...]
 Schema = Mapping[str, Any]  # a JSON schema, or a part of one
@@ -119,21 +126,41 @@ def _is_number(checker: Any, value: Any) -> bool:
     return _is_integer(checker, value) or (isinstance(value, float) and math.isfinite(value))
 
 
-_Validator = validators.extend(
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"integer": _is_integer, "number": _is_number}
-    ),
-)
+@functools.cache
+def _validator() -> Any:
+    """The class of validators with this project's numbers."""
+    from jsonschema import Draft202012Validator, validators  # here, because its import takes 60 ms
+
+    own = {"integer": _is_integer, "number": _is_number}
+    checker = Draft202012Validator.TYPE_CHECKER.redefine_many(own)
+    return validators.extend(Draft202012Validator, type_checker=checker)
 
 
-def problems(config: Mapping[Any, Any], schema: Schema) -> list[Problem]:
-    """Everything that ``schema`` refuses in ``config``, each problem once, in the order of the keys."""
+def problems(
+    config: Mapping[Any, Any], schema: Schema, remembered: pathlib.Path | None = None
+) -> list[Problem]:
+    """Everything that ``schema`` refuses in ``config``, each problem once, in the order of the keys.
+
+    ``remembered``: a file that keeps what was last found to be without problems, so that the same configuration need
+    not be judged again. One that cannot be read or written does no harm.
+    """
+    judged = hashlib.sha256(repr((config, schema)).encode() + pathlib.Path(__file__).read_bytes()).hexdigest()
+    with contextlib.suppress(OSError):
+        if remembered and remembered.read_text(encoding="utf-8") == judged:
+            return []
+    found = _problems(config, schema)
+    if remembered and not found:
+        with contextlib.suppress(OSError):
+            files.write_text(remembered, judged)
+    return found
+
+
+def _problems(config: Mapping[Any, Any], schema: Schema) -> list[Problem]:
     unnamed = list(_unnamed(config, ()))
     found: dict[Problem, None] = dict.fromkeys(unnamed)
     if unnamed:  # patterns apply to text only, so the schema judges the rest
         config = _named(config)
-    for error in _Validator(schema).iter_errors(config):
+    for error in _validator()(schema).iter_errors(config):
         found.update(dict.fromkeys(_in_words(error, schema)))
     return sorted(found, key=lambda problem: [str(part) for part in problem.path])
 
