@@ -1,7 +1,10 @@
-# `make report` does everything on a fresh machine: Python 3.11, make and a C++ compiler are enough.
+# `make report` does everything on a fresh machine: make, a C++ compiler and any Python from 3.9 on (or uv) are enough.
 
-PYTHON ?= $(if $(shell command -v python3.11),python3.11,python3)
+PYTHON ?= # with which to begin; empty: what is there
 CORES  ?= all
+
+# What would lead this project's Python to other modules, or make it behave differently.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE PYTHONINSPECT PYTHONOPTIMIZE PYTHONWARNINGS PYTHONSAFEPATH
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEPLOY := workflow/deploy
@@ -80,12 +83,7 @@ clean:  ## delete results/, measurements and models alike; environments and repo
 # An environment is made anew when its list of packages changes; `ready` marks a whole one.
 # Programs in .venv are given by path here: make may look up bare names before .venv exists.
 .venv/ready: envs/runner.txt
-	rm -rf .venv
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
-	    echo "$(PYTHON) is not Python 3.11, for which every package is pinned;" \
-	         "install it (with its venv module), or say where it is: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet "$$(grep '^uv==' envs/runner.txt)"
+	sh $(DEPLOY)/bootstrap.sh .venv "$(strip $(PYTHON))"
 	.venv/bin/python $(DEPLOY)/installer.py pip install --quiet --python .venv/bin/python --no-deps --compile-bytecode --requirements envs/runner.txt
 	.venv/bin/uv pip check --quiet --python .venv/bin/python
 	touch $@

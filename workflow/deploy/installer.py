@@ -23,6 +23,13 @@ UV_VARIABLES = {
     "timeout": "UV_HTTP_TIMEOUT",
     "default-timeout": "UV_HTTP_TIMEOUT",
 }
+# Settings of uv that say where packages and Pythons come from, and how. Others (a Python of the user's own
+# choice, constraints, a date after which nothing counts …) would change what is installed.
+KEPT = re.compile(
+    r"UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|INDEX_\w+_(USERNAME|PASSWORD)|FIND_LINKS|OFFLINE"
+    r"|KEYRING_PROVIDER|INSECURE_HOST|NATIVE_TLS|SYSTEM_CERTS|HTTP_\w+|REQUEST_TIMEOUT|CONCURRENT_\w+|LINK_MODE"
+    r"|CACHE_DIR|NO_CACHE|PYTHON_(DOWNLOADS\w*|INSTALL_DIR|INSTALL_MIRROR|CACHE_DIR))"
+)
 LEFT_OUT = re.compile(r"^\s*# without: (\S+)", re.MULTILINE)
 BUILD_SETTING = re.compile(r"""\s--config-settings=(?:"([^"]*)"|(\S+))""")
 SECTIONS = ["global", "install", ":env:"]  # the later overrides the earlier, as in pip
@@ -67,12 +74,30 @@ def pip_settings() -> dict[str, str]:
     return parse_pip_settings(listing.stdout)
 
 
-def uv_environment(settings: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+def without_detours(environ: Mapping[str, str]) -> dict[str, str]:
+    """``environ`` without what leads pip, uv or Python elsewhere than into the environment that is being made.
+
+    PIP_USER is set because `user = true` may also stand in pip's configuration, which a variable overrides.
+    """
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith(("PYTHON", "UV_", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_CONSTRAINT"))
+        or KEPT.fullmatch(name)
+    }
+    return kept | {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
+
+
+def uv_environment(
+    settings: Mapping[str, str], environ: Mapping[str, str], downloads: bool = False
+) -> dict[str, str]:
     """The environment in which to run uv: ``environ`` plus pip's ``settings`` in uv's names.
 
-    Only interpreters that are already on the machine are used, never a downloaded one.
+    Without ``downloads`` only interpreters that are already on the machine are used.
     """
-    result = {**environ, "UV_PYTHON_DOWNLOADS": "never"}
+    result = without_detours(environ)
+    if not downloads:
+        result["UV_PYTHON_DOWNLOADS"] = "never"
     for name, variable in UV_VARIABLES.items():
         value = settings.get(name, "")
         if name == "find-links":

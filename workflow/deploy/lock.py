@@ -18,12 +18,12 @@ import tempfile
 from pathlib import Path
 
 import installer
+from bootstrap import PYTHON
 from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-PYTHON = "3.11"
-RELEASES = ["3.11.0", "3.11.99"]  # markers may tell the releases of 3.11 apart
+RELEASES = [f"{PYTHON}.0", f"{PYTHON}.99"]  # markers may tell the releases of one version apart
 TARGETS = [
     {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"},
     {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "aarch64"},

@@ -1,0 +1,172 @@
+"""`make setup` from whatever Python there is: any from 3.9 on, uv alone, a downloaded one, or conda's."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from runner import DEPLOY, REPOSITORY, RUNNER, environ, pins
+
+sys.path.insert(0, str(DEPLOY))
+from bootstrap import PYTHON
+
+PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+#: Every Python from 3.9 on that pyenv keeps here, the one that runs this, and the system's.
+PYTHONS = sorted(
+    {Path(sys.executable).resolve(), Path("/usr/bin/python3").resolve()}
+    | {path.resolve() for path in PYENV.glob("3.*/bin/python3") if int(path.parts[-3].split(".")[1]) >= 9}
+)
+TOOLS = ("sh", "dirname", "env", "uname", "ldd", "cat")  # of the system, where PATH has nothing else
+
+
+def bootstrap(folder, *python, **variables):
+    """A set-up into ``folder`` with this PATH or that; returns the finished process."""
+    command = ["/bin/sh", DEPLOY / "bootstrap.sh", folder, *python]
+    environment = environ(**variables)
+    return subprocess.run(
+        command, env=environment, cwd=folder.parent, capture_output=True, text=True, timeout=300
+    )
+
+
+def check(folder):
+    """``folder`` is an environment of the pinned Python, with pip and the pinned uv."""
+    ask = "import sys, pip, importlib.metadata as m; print(*sys.version_info[:2], m.version('uv'))"
+    answer = subprocess.run(
+        [folder / "bin/python", "-I", "-c", ask], capture_output=True, text=True, check=True
+    )
+    pinned = str(pins(REPOSITORY / "envs/runner.txt")["uv"].specifier)[2:]
+    assert answer.stdout.split() == [*PYTHON.split("."), pinned]
+
+
+@pytest.fixture
+def tools(tmp_path):
+    """A folder for PATH with what a shell needs, and no Python."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    for name in TOOLS:
+        (folder / name).symlink_to(shutil.which(name))
+    return folder
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    "python", PYTHONS, ids=lambda path: path.parts[-3] if "versions" in str(path) else path.name
+)
+def test_any_python_from_3_9_on_does(tmp_path, python):
+    done = bootstrap(tmp_path / "made", python)
+    assert done.returncode == 0, done.stderr
+    check(tmp_path / "made")
+
+
+@pytest.mark.network
+def test_what_the_user_has_set_for_pip_and_python_leads_nowhere_else(tmp_path):
+    (tmp_path / "pip.conf").write_text("[global]\nuser = true\n")
+    (tmp_path / "sitecustomize.py").write_text("raise SystemExit('led astray')\n")
+    led = {"PIP_CONFIG_FILE": tmp_path / "pip.conf"} if "PIP_CONFIG_FILE" not in os.environ else {}
+    detours = {
+        "PIP_USER": "1",
+        "PYTHONPATH": tmp_path,
+        "PYTHONNOUSERSITE": "",
+        "UV_PYTHON": "2.7",
+        "UV_SYSTEM_PYTHON": "1",
+    }
+    made = tmp_path / "made"
+    done = bootstrap(made, **{name: str(value) for name, value in (led | detours).items()})
+    assert done.returncode == 0, done.stderr
+    check(made)
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory):
+    """Variables with which uv downloads this Python from a folder, into another."""
+    folder = tmp_path_factory.mktemp("mirror")
+    base = Path(sys.base_prefix)
+    release = platform.python_version()
+    archive = folder / f"cpython-{release}.tar.gz"
+    library = f"lib/python{PYTHON}"
+
+    def kept(entry):
+        large = (f"{library}/site-packages", f"{library}/test", f"{library}/idlelib", f"{library}/config-")
+        return None if entry.name.removeprefix("python/").startswith(large) else entry
+
+    with tarfile.open(archive, "w:gz", compresslevel=1) as packed:
+        for name in (
+            f"bin/python{PYTHON}",
+            library,
+            *(f"lib/{lib.name}" for lib in base.glob("lib/libpython*.so*")),
+        ):
+            packed.add(base / name, f"python/{name}", filter=kept)
+    key = f"cpython-{release}-linux-{platform.machine()}-gnu"
+    major, minor, patch = map(int, release.split("."))
+    entry = {
+        "name": "cpython", "arch": {"family": platform.machine(), "variant": None}, "os": "linux", "libc": "gnu",
+        "major": major, "minor": minor, "patch": patch, "prerelease": "", "variant": None, "build": "1",
+        "url": archive.as_uri(), "sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
+    }  # fmt: skip
+    (folder / "downloads.json").write_text(json.dumps({key: entry}))
+    return {
+        "UV_PYTHON_DOWNLOADS_JSON_URL": str(folder / "downloads.json"),
+        "UV_PYTHON_INSTALL_DIR": str(folder / "installed"),
+    }
+
+
+@pytest.mark.network
+@pytest.mark.skipif(sys.platform != "linux", reason="the mirror has a Python for Linux")
+def test_uv_alone_does_and_downloads_the_python(tmp_path, tools, mirror):
+    shutil.copy(RUNNER / "uv", tools)  # a link would lead it to the Python of its environment
+    done = bootstrap(tmp_path / "made", PATH=str(tools), HOME=str(tmp_path), **mirror)
+    assert done.returncode == 0, done.stderr
+    check(tmp_path / "made")
+    home = Path((tmp_path / "made/bin/python").resolve())
+    assert Path(mirror["UV_PYTHON_INSTALL_DIR"]) in home.parents
+
+
+def test_without_any_the_message_says_what_to_install(tmp_path, tools):
+    done = bootstrap(tmp_path / "made", PATH=str(tools))
+    assert done.returncode == 1
+    assert "no Python from 3.9 on and no uv on PATH" in done.stderr
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_named_python_that_does_not_start_is_refused(tmp_path):
+    done = bootstrap(tmp_path / "made", tmp_path / "nowhere")
+    assert done.returncode == 1
+    assert f"PYTHON={tmp_path}/nowhere does not start" in done.stderr
+
+
+def test_where_nothing_can_be_downloaded_the_message_says_what_to_do(tmp_path, tools):
+    shutil.copy(RUNNER / "uv", tools)
+    other = next((path for path in PYTHONS if PYTHON not in str(path)), None)
+    if other is None:
+        pytest.skip("this machine has no other Python than the pinned one")
+    (tools / "python3").symlink_to(other)
+    nothing = {"UV_PYTHON_INSTALL_DIR": str(tmp_path / "installed"), "UV_PYTHON_DOWNLOADS": "never"}
+    done = bootstrap(tmp_path / "made", PATH=str(tools), HOME=str(tmp_path), **nothing)
+    assert done.returncode == 1
+    for word in (f"Python {PYTHON} is not on this machine", "make PYTHON=", "UV_PYTHON_INSTALL_MIRROR"):
+        assert word in done.stderr
+
+
+@pytest.mark.network
+def test_conda_is_asked_last(tmp_path, tools):
+    """A made-up conda, since its channels cannot be reached by tests: it copies an environment of this Python."""
+    other = next((path for path in PYTHONS if PYTHON not in str(path)), None)
+    if other is None:
+        pytest.skip("this machine has no other Python than the pinned one")
+    shutil.copy(RUNNER / "uv", tools)
+    (tools / "python3").symlink_to(other)
+    conda = tools / "conda"
+    conda.write_text(f'#!/bin/sh\nexec {sys.executable} -m venv --without-pip "$5"\n')
+    conda.chmod(0o755)
+    nothing = {"UV_PYTHON_INSTALL_DIR": str(tmp_path / "installed"), "UV_PYTHON_DOWNLOADS": "never"}
+    done = bootstrap(tmp_path / "made", PATH=str(tools), HOME=str(tmp_path), **nothing)
+    assert done.returncode == 0, done.stderr
+    assert "trying " in done.stderr
+    check(tmp_path / "made")
