@@ -21,9 +21,11 @@ from arena import files
 from arena.configuration import frameworks, imports
 from arena.measuring import machine
 from arena.weights import source
-from arena.configuration.loader import ConfigError, resolve
+from arena.configuration.loader import ConfigError, check_file, resolve
 
 try:
+    for path in workflow.configfiles:
+        check_file(Path(path))
     CONFIG = resolve(config, ROOT, Path(".snakemake/arena-config"))
 except ConfigError as error:
     raise WorkflowError(str(error)) from error

@@ -368,3 +368,56 @@ def test_bad_config_is_refused_in_words(name):
         fitting = [line for line in lines if line.startswith(f"  - {path}: ")]
         assert any(all(word in line for word in words) for line in fitting), (path, words, lines)
     assert len(lines) == len(expected), lines
+
+
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("run: {rows: [jax]}\nrun: {models: [ResNet-50]}\n", ("key run is given more than once", "line 1")),
+        ("run:\n  rows: [jax]\n  rows: [mlx]\n", ("key rows is given more than once", "line 2")),
+        ('{"run": {"rows": ["jax"], "rows": ["mlx"]}}', ("key rows is given more than once",)),
+        ("protocol:\n  rounds: 010\n", ("010 would be read as 8", "line 2")),
+        ("protocol: {timeout_s: 1:30}\n", ("1:30 would be read as 90", "line 1")),
+        ("protocol: {timeout_s: 1:30.5}\n", ("1:30.5 would be read as 90.5",)),
+        ("protocol: {seed: 0x10}\n", ("0x10 would be read as 16",)),
+        ("a: &a\n  - [*a]\n", ("a[0][0] holds itself",)),
+        ("a: &a {b: {c: *a}}\n", ("a.b.c holds itself",)),
+        (LAUGHS, ("more than 100000 entries",)),
+    ],
+)
+def test_what_a_file_says_and_yaml_misreads_is_refused(tmp_path, text, words):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(loader.ConfigError) as caught:
+        loader.check_file(path)
+    for word in (str(path), *words):
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "protocol: {rounds: 10, timeout_s: 0.5, seed: 0, label: '010'}\n",
+        "a: &a [1, 2]\nb: *a\nc: *a\n",
+        '{"run": {"rows": ["jax"]}}',
+        "__use_yte__: true\nrun:\n  ?if True:\n    rows: [jax]\n  ?if False:\n    rows: [mlx]\n",
+    ],
+)
+def test_an_ordinary_file_is_taken(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    loader.check_file(path)
+
+
+def test_an_input_has_a_size_that_a_machine_can_hold():
+    user = {"models": {"ResNet-50": {"workload": {"inference": {"images": {"shape": [10**9, 3, 224, 224]}}}}}}
+    with pytest.raises(
+        loader.ConfigError, match=r"images\.shape: .* 150528000000000 elements; allowed: at most"
+    ):
+        loader.resolve(user, REPOSITORY)

@@ -7,6 +7,7 @@ which every key has a value, or raises ``ConfigError`` with everything that is w
 from __future__ import annotations
 
 import copy
+import re
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ import yaml
 from arena.configuration import frameworks, references, validator
 from arena.configuration.validator import Config, Problem, nearest, shown
 
+LARGEST = 100_000  # entries of a configuration file: the default has 60
 SCHEMA = "workflow/schemas/config.schema.yaml"
 
 
@@ -158,8 +160,14 @@ else:
     Fastest = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it
 
 
+# What YAML 1.1 takes for a number, and people do not: 010 is eight there, and 1:30 ninety.
+MISREAD = re.compile(r"[-+]?(0[0-9_]+|0[bx][0-9a-fA-F_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)")
+
+
 class _Loader(Fastest):
-    """Refuses a key given twice, of which YAML would silently drop the first."""
+    """Refuses what YAML would silently take for something else: a key given twice, of which the first is dropped,
+    and numbers in the notations of octal and of hours and minutes.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = Counter(key.value for key, _ in node.value)
@@ -169,6 +177,45 @@ class _Loader(Fastest):
                 None, None, f"key {', '.join(twice)} is given more than once", node.start_mark
             )
         return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> Any:
+        kind = node.tag.rpartition(":")[2]
+        value = getattr(Fastest, f"construct_yaml_{kind}")(self, node)
+        if MISREAD.fullmatch(node.value):
+            text = f"{node.value} would be read as {value}; write that, or put text in quotation marks"
+            raise yaml.constructor.ConstructorError(None, None, text, node.start_mark)
+        return value
+
+
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_number)
+
+
+def check_file(path: Path) -> None:
+    """A configuration file of the user's, which Snakemake has read: that its text says what was read.
+
+    Raises ConfigError with the file and the line of a key given twice, a number that reads as another, an anchor
+    that holds itself, or more than LARGEST entries. A template of YTE's is left to YTE.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if "__use_yte__" in text:
+        return
+    value: Any = read_yaml(path) if text.strip() else {}
+    waiting: list[tuple[Any, validator.Path, tuple[int, ...]]] = [(value, (), ())]
+    for _ in range(LARGEST):
+        if not waiting:
+            return
+        value, keys, above = waiting.pop()
+        if id(value) in above:
+            raise _refusal(
+                path, f"{validator.dotted(keys)} holds itself; write out what its anchor stands for"
+            )
+        if isinstance(value, (dict, list)):
+            pairs = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += [(child, (*keys, key), (*above, id(value))) for key, child in pairs]
+    raise _refusal(
+        path, f"has more than {LARGEST} entries, with what its anchors repeat; no run needs as many"
+    )
 
 
 def read_yaml(path: Path) -> Config:

@@ -31,6 +31,7 @@ FILE_KEYS = (
     "rows",
     "unsupported",
 )
+MOST_ELEMENTS = 2**31  # of one input: 8 GB in float32
 TARGET_DTYPE = {"cross_entropy": "int64", "mse": "float32"}
 
 
@@ -270,8 +271,11 @@ def _check_fill(fill: Config, path: validator.Path) -> Iterator[Problem]:
     if fill["dtype"] not in dtypes:
         text = f'"{fill["dtype"]}" does not suit fill `{kind}`; allowed: {", ".join(sorted(dtypes))}'
         yield Problem((*path, "dtype"), text)
+    if (elements := math.prod(fill["shape"])) > MOST_ELEMENTS:
+        text = f"{shown(fill['shape'])} has {elements} elements; allowed: at most {MOST_ELEMENTS}"
+        yield Problem((*path, "shape"), text)
     if kind == "values" and "values" in given:
-        values, needed = fill["values"], math.prod(fill["shape"])
+        values, needed = fill["values"], elements
         if len(values) != needed:
             text = f"{len(values)} values for shape {fill['shape']}; allowed: {needed}"
             yield Problem((*path, "values"), text)
