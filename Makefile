@@ -9,7 +9,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE PYTHONINSPECT PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEPLOY := workflow/deploy
 
-.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock bundle compare fidelity aa bench clean
+.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock bundle compare fidelity try aa bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,9 @@ compare: setup  ## what changed between two platform CSVs or results directories
 
 fidelity: setup .venv-tests/ready  ## our timings against llama-bench, benchmark_app and others, after a run with their rows
 	.venv-tests/bin/python workflow/tools/fidelity.py $(ARGS)
+
+try: setup  ## one cell in miniature, judged, in seconds (ROW=jax MODEL=ResNet-50 CONFIG=my.yaml)
+	@python workflow/tools/try_cell.py --row $(or $(ROW),$(error say ROW= and MODEL=)) --model $(or $(MODEL),$(error say MODEL=)) $(if $(CONFIG),--configfile $(CONFIG)) -- $(ARGS)
 
 aa: setup  ## measure one row under two names, and see whether the report tells them apart (ARGS='--row jax --copies 3')
 	python workflow/tools/aa.py $(ARGS) -- --cores $(CORES)

@@ -66,6 +66,16 @@ def test_any_python_from_3_9_on_does(tmp_path, python):
 
 
 @pytest.mark.network
+def test_an_environment_is_made_anew_by_its_own_python(tmp_path):
+    """As `make setup` does after envs/runner.txt has changed, with .venv first on PATH."""
+    made = tmp_path / "made"
+    for _ in range(2):
+        done = bootstrap(made, PATH=os.pathsep.join([str(made / "bin"), os.environ["PATH"]]))
+        assert done.returncode == 0, done.stderr
+        check(made)
+
+
+@pytest.mark.network
 def test_what_the_user_has_set_for_pip_and_python_leads_nowhere_else(tmp_path):
     (tmp_path / "pip.conf").write_text("[global]\nuser = true\n")
     (tmp_path / "sitecustomize.py").write_text("raise SystemExit('led astray')\n")

@@ -33,15 +33,16 @@ def main() -> None:
     parser.add_argument("--own", action="store_true", help="say so if this Python is not the one to be used")
     args = parser.parse_args()
     environ = installer.without_detours(os.environ)
+    own = str(Path(sys.executable).resolve())  # not a link in the folder, if that is what runs this
     shutil.rmtree(args.folder, ignore_errors=True)
     ours = sys.version_info[:2] == tuple(map(int, PYTHON.split(".")))
     if args.own and not ours:
         say(f"{sys.executable} is Python {'.'.join(map(str, sys.version_info[:2]))}; looking for {PYTHON}")
     if ours and has("venv") and has("ensurepip"):
-        run([sys.executable, "-m", "venv", str(args.folder)], environ)
+        run([own, "-m", "venv", str(args.folder)], environ)
     else:
         with tempfile.TemporaryDirectory(prefix="arena-uv-") as temporary:
-            by_uv(args.folder, sys.executable if ours else PYTHON, environ, Path(temporary))
+            by_uv(args.folder, own if ours else PYTHON, environ, Path(temporary))
     run([str(args.folder / "bin" / "python"), "-m", "pip", "install", "--quiet", pinned_uv()], environ)
 
 
