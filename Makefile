@@ -9,10 +9,10 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE PYTHONINSPECT PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEPLOY := workflow/deploy
 
-.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock bundle compare fidelity try aa bench clean
+.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock bundle compare fidelity try new-framework aa bench clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s%s\n", $$1, $$2 }' Makefile
 	@echo 'One file of tests, once they are set up: .venv-tests/bin/python -m pytest tests/reporting/test_report.py'
 
 setup: .venv/bin/conda .venv/conda/answers  ## install Snakemake, uv and the project's conda into .venv (once)
@@ -73,6 +73,9 @@ fidelity: setup .venv-tests/ready  ## our timings against llama-bench, benchmark
 
 try: setup  ## one cell in miniature, judged, in seconds (ROW=jax MODEL=ResNet-50 CONFIG=my.yaml)
 	@python workflow/tools/try_cell.py --row $(or $(ROW),$(error say ROW= and MODEL=)) --model $(or $(MODEL),$(error say MODEL=)) $(if $(CONFIG),--configfile $(CONFIG)) -- $(ARGS)
+
+new-framework: setup  ## the files with which a new framework begins, and what to do with them (NAME=tvm)
+	@python workflow/tools/new_framework.py $(or $(NAME),$(error say NAME=))
 
 aa: setup  ## measure one row under two names, and see whether the report tells them apart (ARGS='--row jax --copies 3')
 	python workflow/tools/aa.py $(ARGS) -- --cores $(CORES)
