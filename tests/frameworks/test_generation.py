@@ -180,9 +180,9 @@ def test_the_report_has_a_table_of_its_own(tmp_path):
     rounds = decoding("eager") + [records.round_record("compiled", number) for number in (1, 2, 3)]
     text = page(tmp_path, own_csv(tmp_path, rounds, judged))
     (line,) = table_lines(text, "### Serving Tiny at batch 1")
-    assert line[:5] == ["This machine", "PyTorch eager", "float32", "1600", "1600–1600"]  # noqa: RUF001
-    assert float(line[5]) == pytest.approx(250, rel=0.05)
-    assert line[7:9] == ["3 × 12", "16 of 16"]  # noqa: RUF001
+    assert line[:4] == ["PyTorch eager", "float32", "1600", "1600–1600"]  # noqa: RUF001
+    assert float(line[4]) == pytest.approx(250, rel=0.05)
+    assert line[6:8] == ["3 × 12", "16 of 16"]  # noqa: RUF001
     nothing = own_csv(tmp_path, rounds[3:], judged[1:], ("compiled",))
     assert "Serving" not in page(tmp_path, nothing)
 

@@ -1,6 +1,5 @@
 """The page and its JSON, without a browser: what is in them, and what strangers' text does to them."""
 
-import csv
 import json
 import re
 
@@ -9,6 +8,7 @@ import pytest
 
 import pages
 from pages import Outline, mixed, published_row, render, write_rows
+from platform_csv import edit
 from published_csv import PUBLISHED
 from reporting import tables
 from reporting.columns import PUBLISHED_STATUSES
@@ -61,6 +61,9 @@ def test_behind_a_cell_are_its_processes_verdict_environment_log_and_command(out
     assert "Tiny: JAX on This machine failed crashed: no end after 900 s" in text
     assert "line 39" in text and "Measure it again results/retry local/Tiny/jax" in text
     assert "inference relative l2 3.1e-07" in text
+    assert re.search(r"Inference \d\d ms [\d.–]+ shares the first place with PyTorch compiled", text)  # noqa: RUF001
+    assert "Latency ✗ failed: crashed: no end after 900 s" in text
+    assert re.search(r"Where it comes from \S*benchmarks/local/Tiny/eager/round-1\.json , ", text)
     assert re.search(r"inference 1 2026-11-22 10:01:00 3 12 \d\d\.\d\d", text)
     data = re.search(r'id="data">(.*?)</script>', made.read_text(encoding="utf-8")).group(1)
     samples = json.loads(data)["samples"]
@@ -92,14 +95,43 @@ def test_figures_are_files_with_plain_colours(made):
 def test_json_says_the_same_and_keeps_to_its_schema(made):
     told = json.loads((made.parent / "report.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator(SCHEMA).validate(told)
-    own = [row for row in told["rows"] if row["own"]]
-    assert [row["status"] for row in own] == ["pass", "pass", "close", "failed"]
+    (tiny,) = told["models"]
+    own = [line for line in tiny["lines"] if line["own"]]
+    assert [line["row"]["status"] for line in own] == ["pass", "pass", "close", "failed"]
     published = tables.read(PUBLISHED, PUBLISHED_STATUSES)
-    assert len(told["rows"]) == 4 + 2 + len(published)
+    lines = [line for model in [tiny, *told["elsewhere"]] for line in model["lines"]]
+    assert len(lines) == 4 + 2 + len(published)
     assert told["badges"]["gate"]["message"] == "2 of 4 cells pass"
     assert told["changes"] is None
     assert {finding["kind"] for finding in told["findings"]} >= {"fastest", "speed-up", "gate"}
-    assert [row["loss"] for row in told["rows"] if row.get("loss") == "∞"] == ["∞"]
+    assert [line["row"]["loss"] for line in lines if line["row"].get("loss") == "∞"] == ["∞"]
+
+
+def test_json_has_every_figure_with_its_mark_reason_and_source(made):
+    told = json.loads((made.parent / "report.json").read_text(encoding="utf-8"))
+    eager, _, onnx, jax, _, burn = told["models"][0]["lines"]
+    marks = {
+        line["row"]["framework"]: [each["mark"] for each in line["figures"]] for line in (eager, onnx, jax)
+    }
+    assert marks == {
+        "PyTorch eager": [marks["PyTorch eager"][0], "best", "best", "best", "plain"],
+        "ONNX Runtime": ["close"] * 5,
+        "JAX": ["failed"] * 5,
+    }
+    inference = eager["figures"][1]
+    assert inference["column"] == "inference_ms" and inference["low"] < inference["value"] < inference["high"]
+    assert inference["value"] == eager["row"]["inference_ms"]
+    assert inference["why"] == "shares the first place with PyTorch compiled"
+    assert onnx["figures"][3]["why"].endswith("; a row is judged as a whole, so none of it is ranked")
+    assert jax["figures"][1] == {
+        "column": "inference_ms", "mark": "failed", "why": "failed: crashed: no end after 900 s"
+    }  # fmt: skip
+    assert eager["source"]["command"] == "results/retry local/Tiny/eager"
+    assert [path.rsplit("/", 4)[1:] for path in eager["source"]["files"]] == [
+        ["local", "Tiny", "eager", f"round-{number}.json"] for number in (1, 2, 3)
+    ]
+    assert burn["source"]["files"][0].endswith("desk.csv") and burn["source"]["command"] is None
+    assert burn["figures"][1]["why"] == "wrong by its source's own rule, which gives no figure"
 
 
 def test_a_second_report_says_what_changed_since_and_keeps_saying_so(tmp_path):
@@ -225,16 +257,9 @@ def test_all_faults_of_a_file_are_listed_in_its_order(tmp_path):
 
 
 def test_rows_of_another_precision_are_ranked_by_themselves(tmp_path):
-    path = mixed(tmp_path)
-    with open(path, encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    rows[1] |= {
-        "lane": "bfloat16",
-        "inference_ms": "5",
-        "inference_low_ms": "4.9",
-        "inference_high_ms": "5.1",
-    }
-    text = render(tmp_path, write_rows(path, *rows)).read_text(encoding="utf-8")
+    half = {"lane": "bfloat16", "inference_ms": 5.0, "inference_low_ms": 4.9, "inference_high_ms": 5.1}
+    own = edit(mixed(tmp_path), lambda rows: rows[1].update(half))
+    text = render(tmp_path, own).read_text(encoding="utf-8")
     lines = {row[1].split("2.13.0")[0]: row for row in Outline(text).table("Tiny: times are medians")[1:]}
     assert ", fastest" in lines["PyTorch eager"][3] and "bfloat16" in lines["PyTorch compiled"][1]
     assert [row[0] for row in Outline(text).table("Tiny: who is first")[1:]] == [
@@ -244,13 +269,13 @@ def test_rows_of_another_precision_are_ranked_by_themselves(tmp_path):
 
 
 def test_generation_has_columns_where_a_model_generates(tmp_path):
-    path = mixed(tmp_path)
-    with open(path, encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    for row, rate in zip(rows, (50, 20, 90), strict=False):  # the last one is close, so not ranked
-        for name in ("prefill_tokens_per_s", "decode_tokens_per_s"):
-            row |= {name: rate, f"{name}_low": rate - 1, f"{name}_high": rate + 1}
-    outline = Outline(render(tmp_path, write_rows(path, *rows)).read_text(encoding="utf-8"))
+
+    def generate(rows):
+        for row, rate in zip(rows, (50, 20, 90), strict=False):  # the last one is close, so not ranked
+            for name in ("prefill_tokens_per_s", "decode_tokens_per_s"):
+                row |= {name: rate, f"{name}_low": rate - 1, f"{name}_high": rate + 1}
+
+    outline = Outline(render(tmp_path, edit(mixed(tmp_path), generate)).read_text(encoding="utf-8"))
     lines = outline.table("Tiny: times are medians")
     assert lines[0][6:8] == ["Prefill (tokens/s)", "Decode (tokens/s)"]
     assert [line[7] for line in lines[1:4]] == [

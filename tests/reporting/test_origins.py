@@ -5,8 +5,8 @@ import csv
 import pytest
 
 import records
-from platform_csv import good, own_csv
-from report_text import page, table_lines
+from platform_csv import analysis_of, good, own_csv
+from report_text import details, page, table_lines
 from reporting import columns, origins
 from runner import REPOSITORY
 
@@ -15,10 +15,11 @@ HUB = "hub HuggingFaceTB/SmolLM2-135M@93efa2f"
 
 
 def with_weights(path, weights):
-    """The CSV as if these weights had run."""
-    text = path.read_text(encoding="utf-8")
-    assert "seeded (seed 7)" in text
-    path.write_text(text.replace("seeded (seed 7)", weights), encoding="utf-8")
+    """The CSV, and the analysis beside it, as if these weights had run."""
+    for each in (path, analysis_of(path)):
+        text = each.read_text(encoding="utf-8")
+        assert "seeded (seed 7)" in text
+        each.write_text(text.replace("seeded (seed 7)", weights), encoding="utf-8")
     return path
 
 
@@ -38,12 +39,11 @@ def published(tmp_path, weights):
 
 
 def test_rows_of_other_weights_are_marked(tmp_path, own):
-    text = page(tmp_path, own, [published(tmp_path, HUB)])
+    text = details(tmp_path, own, [published(tmp_path, HUB)])
     frameworks = [line[1] for line in table_lines(text, "Weights: seeded", before="\n-")]
     assert [name.endswith(" ◇") for name in frameworks] == [False, False, True]
-    assert (
-        "- ◇ Ran other weights, so that its loss is another: hub HuggingFaceTB/SmolLM2-135M@93efa2f." in text
-    )
+    note = "- ◇ Ran other weights, so that its loss is another: hub HuggingFaceTB/SmolLM2-135M@93efa2f."
+    assert note in text and note in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 def test_rows_of_the_same_weights_are_not(tmp_path, own):
@@ -54,9 +54,9 @@ def test_rows_of_the_same_weights_are_not(tmp_path, own):
 
 
 def test_a_third_source_has_its_own_mark():
-    rows = [{"weights": weights} for weights in ("a", "b", None, "c", "a", "b")]
-    notes = origins.mark(rows)
-    assert [row["weights_mark"] for row in rows] == [None, "◇", None, "◆", None, "◇"]
+    marks = origins.marks([{"weights": weights} for weights in ("a", "b", None, "c", "a", "b")])
+    assert marks == {"b": "◇", "c": "◆"}
+    notes = map(origins.mark_note, marks.items())
     assert [note[:2] + note.split()[-1] for note in notes] == ["◇ b.", "◆ c."]
 
 

@@ -7,11 +7,12 @@ import jinja2
 import pytest
 
 import records
-import render_report
-from platform_csv import good, own_csv
+from platform_csv import analysis_of, edit, good, own_csv
 from published_csv import ELEVEN, LINE, PUBLISHED, write_csv
-from report_text import TEMPLATE, page, table_lines
-from reporting import columns, tables
+from report_text import TEMPLATE, details, page, table_lines
+from reporting import analysis
+from reporting.document import build, inputs
+from reporting.writers import markdown
 
 
 @pytest.fixture
@@ -32,11 +33,16 @@ def mixed(tmp_path):
     return own_csv(tmp_path, rounds, verdicts, ("eager", "compiled", "onnx", "jax"))
 
 
-def test_main_table_shows_this_run_then_the_published_machines(tmp_path, mixed):
+@pytest.fixture
+def other(tmp_path):
+    """A published table of one row."""
     line = f"{LINE.replace('pass', 'match')},kvark/inferena,2026-04"
     header = ",".join((*ELEVEN, "measured_by", "date"))
-    other = write_csv(tmp_path / "other.csv", line, header=header)
-    text = page(tmp_path, mixed, [other])
+    return write_csv(tmp_path / "other.csv", line, header=header)
+
+
+def test_main_table_shows_this_run_then_the_published_machines(tmp_path, mixed, other):
+    text = details(tmp_path, mixed, [other])
     found = table_lines(text, "\n## Tiny\n")
     assert [cells[0] for cells in found] == ["This machine", "", "", "", "Desk †"]
     assert "† Measured elsewhere, by kvark/inferena (2026-04), by that source's own protocol" in text
@@ -47,12 +53,37 @@ def test_main_table_shows_this_run_then_the_published_machines(tmp_path, mixed):
     assert (onnx[1], onnx[3]) == ("ONNX Runtime 2.13.0 (CPU) ≈", re.sub(r"\D", "", onnx[3]))
     assert jax[2:] == ["✗", "✗", "✗", "✗", ""]
     assert published[2:] == ["**1.50**", "**40**", "**4.0**", "**120**", "6.01"]
+
+
+def test_the_report_has_this_run_s_rows_and_a_line_for_each_machine_elsewhere(tmp_path, mixed, other):
+    text = page(tmp_path, mixed, [other])
     summary = table_lines(text, "## Fastest per model")
-    assert re.fullmatch(r"tie: PyTorch (eager|compiled) \d\d, PyTorch (eager|compiled) \d\d", summary[0][3])
+    assert re.fullmatch(r"tie: PyTorch (eager|compiled) \d\d, PyTorch (eager|compiled) \d\d", summary[0][2])
+    names = [cells[0] for cells in table_lines(text, "\n## Tiny\n")]
+    assert names == [
+        "PyTorch eager 2.13.0 (CPU)",
+        "PyTorch compiled 2.13.0 (CPU)",
+        "ONNX Runtime 2.13.0 (CPU) ≈",
+        "JAX (CPU)",
+    ]
+    firsts = (
+        "compile PyTorch 1.50 s; inference PyTorch 40 ms; latency PyTorch 4.0 ms; training PyTorch 120 ms"
+    )
+    assert f"\n- Desk †: {firsts}; 1 of 1 ranked.\n" in text
+    assert "† Measured elsewhere, by kvark/inferena (2026-04), by that source's own protocol" in text
+
+
+def test_reasons_stand_under_the_table_with_the_command(tmp_path, mixed):
+    text = page(tmp_path, mixed)
+    assert (
+        "- ONNX Runtime: close, so not ranked: inference: relative L2 3.1e-2 &gt; 1e-4; a row is judged as a whole, so"
+        " none of it is ranked. Again: `results/retry local/Tiny/onnx`.\n"
+    ) in text
+    assert "- JAX: failed: crashed: no end after 900 s. Again: `results/retry local/Tiny/jax`.\n" in text
 
 
 def test_details_hold_intervals_ratios_costs_and_verdicts(tmp_path, mixed):
-    text = page(tmp_path, mixed)
+    text = details(tmp_path, mixed)
     inference = table_lines(text, "Inference, in milliseconds", "\nLatency,")
     with open(mixed, encoding="utf-8", newline="") as stream:
         eager = next(csv.DictReader(stream))
@@ -100,7 +131,7 @@ def lanes(tmp_path):
 
 
 def test_reduced_precision_has_tables_of_its_own(tmp_path, lanes):
-    text = page(tmp_path, lanes)
+    text = details(tmp_path, lanes)
     strict = table_lines(text, "\n## Tiny\n")
     assert [line[1] for line in strict] == ["PyTorch eager 2.13.0 (CPU)", "JAX 2.13.0 (CPU)"]
     assert "**" not in strict[0][3] and strict[1][3] == "**30**"  # though bfloat16 is faster
@@ -110,7 +141,14 @@ def test_reduced_precision_has_tables_of_its_own(tmp_path, lanes):
     assert line[1:4] == ["ONNX Runtime", "bfloat16", "15"]
     assert [float(cell.split(" ")[0]) for cell in line[4:6]] == pytest.approx([0.5, 0.375], rel=0.05)
     assert line[6:] == ["1.7e-02", "+2.3e-03", "1.4e-04", "98.4 %", "pass"]
-    assert "Rows of **reduced precision**" in text
+    short = page(tmp_path, lanes)
+    assert "Rows of **reduced precision**" in short
+    (main,) = table_lines(short, "### Tiny in reduced precision")
+    assert main[0] == "ONNX Runtime 2.13.0, bfloat16 (CPU)" and main[2] == "**15**"
+    assert [line[:2] for line in table_lines(short, "## Fastest per model")] == [
+        ["Tiny", "float32"],
+        ["Tiny", "bfloat16"],
+    ]
 
 
 def test_a_run_in_float32_says_nothing_of_other_lanes(tmp_path, mixed):
@@ -125,10 +163,10 @@ def test_what_a_framework_costs_to_have_spans_its_models(tmp_path):
     verdicts = [records.verdict_record("eager", model=model) for model in ("Tiny", "Big")]
     own = own_csv(tmp_path, first + second, verdicts, ("eager",), ("Tiny", "Big"))
     command = {"Tiny": {}, "Big": {}}
-    text = render_report.render(tables.read([own], columns.OWN_STATUSES), [], command, TEMPLATE)
+    text = markdown.render(build.report(analysis.read([analysis_of(own)]), [], command), TEMPLATE)
     (line,) = table_lines(text, "## What it costs to have")
     expected = ["900", "2.50", "0.20–4.00", "5.50–16.50", "4.00–12.00", "600"]  # noqa: RUF001
-    assert line == ["This machine", "PyTorch eager", *expected]
+    assert line == ["PyTorch eager", *expected]
 
 
 def test_notes_about_frameworks_are_printed(tmp_path, mixed):
@@ -147,12 +185,13 @@ def test_attempts_to_reach_a_network_are_said(tmp_path):
 
 def test_failures_have_reason_command_and_log(tmp_path, mixed):
     text = page(tmp_path, mixed)
-    section = text.split("### Tiny: JAX on This machine", 1)[1].split("\n## ", 1)[0]
-    assert "- crashed: no end after 900 s\n" in section
-    assert re.search(r"- Try again: `results/retry local/Tiny/jax`\n", section)
-    assert "```text\nline 20\n" in section
-    assert "line 39\n```" in section
+    section = text.split("## Failed\n\n", 1)[1].split("\n## ", 1)[0]
+    reason = "Tiny: JAX on This machine: crashed: no end after 900 s"
+    assert section == f"- {reason}. Try again: `results/retry local/Tiny/jax`.\n"
     assert "## Unsupported\n\nNone." in text
+    log = (tmp_path / "details.md").read_text().split("### Tiny: JAX on This machine", 1)[1]
+    assert "```text\nline 20\n" in log
+    assert "line 39\n```" in log
 
 
 def test_wrong_results_are_struck_through_and_unsupported_ones_listed(tmp_path):
@@ -167,10 +206,10 @@ def test_wrong_results_are_struck_through_and_unsupported_ones_listed(tmp_path):
     ]
     text = page(tmp_path, own_csv(tmp_path, rounds, verdicts, ("eager", "compiled", "onnx", "jax")))
     eager, compiled, onnx, jax = table_lines(text, "\n## Tiny\n")
-    assert all(re.fullmatch("~~.*~~", cell) for cell in compiled[2:])
-    assert all(re.fullmatch(r"\*\*.*\*\*", cell) for cell in eager[3:6])
-    assert onnx[2:] == ["—", "—", "—", "—", ""]
-    assert jax[5] == "—"
+    assert all(re.fullmatch("~~.*~~", cell) for cell in compiled[1:])
+    assert all(re.fullmatch(r"\*\*.*\*\*", cell) for cell in eager[2:5])
+    assert onnx[1:] == ["—", "—", "—", "—", ""]
+    assert jax[4] == "—"
     assert table_lines(text, "## Unsupported") == [
         ["ONNX Runtime", "This machine", "Tiny", "all", "unsupported-model: no U-Net here"],
         ["JAX", "This machine", "Tiny", "training", "no-training: it only infers"],
@@ -196,8 +235,12 @@ def test_caveats_are_the_models_and_the_measurements(tmp_path):
     assert cautions[3].startswith("one process per cell: nothing is known")
     assert "5 % of the CPU time" in cautions[4]
     assert cautions[5] == "PyTorch eager was given 2 threads and reports 4."
-    assert "| noisy, still falling, one process |" in text
-    figures = next(line for line in text.splitlines() if "noisy, still falling" in line).split(" | ")
+    (line,) = [
+        line
+        for line in (tmp_path / "details.md").read_text().splitlines()
+        if "| noisy, still falling, one process |" in line
+    ]
+    figures = [cell.strip() for cell in line.split(" | ")]
     assert figures[2] == "—" and re.fullmatch(r"[\d.]+", figures[6])  # no interval, a ratio without one
 
 
@@ -212,12 +255,13 @@ def test_machine_facts_and_versions_are_at_the_end(tmp_path, mixed):
     assert facts["Memory (GB)"] == "8"
     assert facts["Arena commit"] == "abc123"
     assert facts["Measured"] == "2026-11-22"
-    assert "- PyTorch eager 2.13.0 (CPU): numpy 2.4.6, torch 2.13.0\n" in text
+    packages = (tmp_path / "details.md").read_text().split("\n## Packages\n", 1)[1]
+    assert "- PyTorch eager 2.13.0 (CPU): numpy 2.4.6, torch 2.13.0\n" in packages
 
 
 def test_a_strangers_text_stays_text(tmp_path, mixed):
     evil = '"Desk|<img src=x>\n## Owned `x`",Tiny,"**best**",1,"[x](https://evil)",match,1,1,1,1,1'
-    text = page(tmp_path, mixed, [write_csv(tmp_path / "evil.csv", evil)])
+    text = details(tmp_path, mixed, [write_csv(tmp_path / "evil.csv", evil)])
     last = table_lines(text, "\n## Tiny\n")[-1]
     assert len(last) == 7
     assert last[0] == r"Desk\|&lt;img src=x&gt; \#\# Owned \`x\` †"
@@ -226,12 +270,15 @@ def test_a_strangers_text_stays_text(tmp_path, mixed):
 
 
 def test_every_table_line_has_the_cells_of_its_header(tmp_path, mixed):
-    width = None
-    for line in page(tmp_path, mixed, PUBLISHED).splitlines():
-        cells = len(re.split(r"(?<!\\)\|", line)) if line.startswith("|") else None
-        assert cells is None or width in (None, cells), line
-        width = cells
-        assert line == line.rstrip() or not line.startswith("|")
+    text = page(tmp_path, mixed, PUBLISHED)
+    for each in (text, (tmp_path / "details.md").read_text()):
+        shape = None
+        for line in each.splitlines():
+            bars = re.finditer(r"(?<!\\)\|", line) if line.startswith("|") else ()
+            found = [bar.start() for bar in bars]
+            assert not found or shape in (None, found), line  # every bar below the one above it
+            shape = found or None
+            assert line == line.rstrip() or not found
 
 
 def test_published_models_that_did_not_run_are_named(tmp_path, mixed):
@@ -242,7 +289,7 @@ def test_published_models_that_did_not_run_are_named(tmp_path, mixed):
 def test_our_own_csv_can_be_published_elsewhere(tmp_path, mixed):
     elsewhere = tmp_path / "elsewhere.csv"
     elsewhere.write_text(mixed.read_text().replace("This machine", "Their machine"))
-    text = page(tmp_path, mixed, [elsewhere])
+    text = details(tmp_path, mixed, [elsewhere])
     found = table_lines(text, "\n## Tiny\n")
     assert [cells[0] for cells in found if cells[0]] == ["This machine", "Their machine †"]
     assert [cells[1:] for cells in found[:4]] == [cells[1:] for cells in found[4:]]
@@ -257,22 +304,48 @@ def refusal(directory, own, **options):
 
 
 def test_incomplete_input_of_this_run_is_refused(tmp_path, mixed):
-    thin = write_csv(tmp_path / "thin.csv", LINE)
-    assert re.search(r"thin\.csv: no column\(s\) .*commit", refusal(tmp_path, thin))
-    empty = write_csv(tmp_path / "empty.csv", header=",".join(columns.NAMES))
-    assert re.search(r"empty\.csv: no rows", refusal(tmp_path, empty))
     assert "No such file" in refusal(tmp_path, tmp_path / "absent.csv")
+    place = re.escape(f"{analysis_of(mixed)}: local / Tiny / eager: column")
+    for change, words in (
+        (lambda row: row.pop("commit"), r"\(s\): no commit; delete the file and collect"),
+        (lambda row: row.update(colour="red"), r"\(s\): unknown colour"),
+        (
+            lambda row: row.update(inference_ms="40"),
+            " 'inference_ms': '40'; expected a finite number, or null",
+        ),
+        (lambda row: row.update(rounds=True), " 'rounds': True; expected a finite number"),
+        (
+            lambda row: row.update(latency_noisy="true"),
+            " 'latency_noisy': 'true'; expected true, false or null",
+        ),
+        (
+            lambda row: row.update(status="match"),
+            " 'status': 'match'; expected pass, close, different, failed",
+        ),
+        (lambda row: row.update(model=""), " 'model': ''; expected text"),
+        (lambda row: row.update(packages=["torch"]), " 'packages': .*; expected an object of versions"),
+        (lambda row: row.update(records="round-1.json"), " 'records': .*; expected a list of paths"),
+    ):
+        before = analysis_of(mixed).read_bytes()
+        edit(mixed, lambda rows, change=change: change(rows[0]))
+        said = refusal(tmp_path, mixed).replace("local /  / eager", "local / Tiny / eager")
+        assert re.search(place + words, said), said
+        analysis_of(mixed).write_bytes(before)
+    edit(mixed, lambda rows: rows.append(rows[0]))
+    assert "local / Tiny / eager is also in" in refusal(tmp_path, mixed)
+    edit(mixed, lambda rows: rows.clear())
+    assert "no analysis of schema 1 with rows" in refusal(tmp_path, mixed)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"Tiny": 3}'])
 def test_bad_captions_are_refused(text):
     with pytest.raises(ValueError, match=r"--captions: (not JSON|no object for model 'Tiny')"):
-        render_report.parse_captions(text, [{"model": "Tiny"}])
+        inputs.parse_captions(text, [{"model": "Tiny"}])
 
 
 def test_a_template_that_asks_for_an_unknown_name_is_an_error(tmp_path, mixed):
     template = tmp_path / "t.j2"
     template.write_text("{{ nothing_of_that_name }}")
-    own = tables.read([mixed], columns.OWN_STATUSES)
+    report = build.report(analysis.read([analysis_of(mixed)]), [], {"Tiny": {}})
     with pytest.raises(jinja2.UndefinedError, match="nothing_of_that_name"):
-        render_report.render(own, [], {"Tiny": {}}, template)
+        markdown.render(report, template)

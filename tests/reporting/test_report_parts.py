@@ -8,6 +8,8 @@ import pytest
 from published_csv import ELEVEN, LINE, ORIGINAL, write_csv
 from reporting import columns, comparison, quantities, tables
 from reporting import markdown as md
+from reporting.document import build
+from reporting.groups import grouped
 
 # Reading
 
@@ -33,7 +35,7 @@ def test_published_figures_are_printed_as_published():
             for name, form in comparison.FIGURES.items():
                 assert text[name] == ("" if row[name] is None else form(row[name])), (path, row)
             if row["loss"] is not None:
-                assert comparison.loss(row | {"status": "match"}) == text["loss"]
+                assert build.LOSS.form(row["loss"]) == text["loss"]
 
 
 @pytest.mark.parametrize(
@@ -233,5 +235,16 @@ def test_machines_and_lanes_have_their_own_best():
         row("A", inference_ms=9.0) | {"platform": "Q"},
         row("A half", "pass", inference_ms=1.0) | {"lane": "float16"},
     ]
-    bold = [line["framework"] for line in comparison.table([], rows) if "**" in line["inference_ms"]]
-    assert bold == ["A", "A half, float16", "A"]
+    groups = grouped([], [each | {"model": "Tiny"} for each in rows])
+    lines = [
+        line for group in groups for line in build.lines(group, quantities.TIMES, {(None, None): "†"}, {})
+    ]
+    found = [
+        (line.machine, line.lane, line.row["framework"], line.figure("inference_ms").mark) for line in lines
+    ]
+    assert found == [
+        ("P", "", "A", "best"),
+        ("P", "", "B", "plain"),
+        ("Q", "", "A", "best"),
+        ("P", "float16", "A half", "best"),
+    ]

@@ -16,6 +16,7 @@ from arena.contract.verdict import Verdict
 from frameworks.pytorch.models import llama, resnet
 from models import flops
 from reporting import columns, comparison, gpu, peaks, rounds, rows, scale_axis
+from reporting.document import build
 
 BUILDERS = {"llama": llama, "resnet": resnet}
 
@@ -193,7 +194,7 @@ def test_work_and_card_come_into_the_csv():
     collect = functools.partial(rows.rows, cells, "auto", "eager", {"Tiny": "seeded (seed 7)"})
     (row,) = collect(work=work)
     assert row["scale_of"] == "Larger" and row["forward_flops"] == 12 and row["gpu"] == CARD.name
-    assert set(row) <= set(columns.NAMES)
+    assert set(row) <= {*columns.NAMES, *columns.BEHIND}
 
 
 def test_a_table_of_this_arena_s_is_told_from_those_of_others():
@@ -208,8 +209,9 @@ def test_a_table_of_this_arena_s_is_told_from_those_of_others():
 
 def test_marks_are_the_same_in_every_table():
     figures = dict.fromkeys(("compile_s", "inference_ms", "latency_ms", "training_ms", "loss"))
-    ours = {"measured_by": "arena", "platform": "H100", "framework": "JAX", "version": "1", "backend": "CUDA"}
-    ours |= figures | {"status": "pass", "verdict": "pass"}
-    theirs = {"measured_by": "others", "platform": "M3"}
-    (line,) = comparison.table([], [ours], [theirs, ours])
-    assert line["platform"] == "H100 ‡"
+    figures |= {"framework": "JAX", "version": "1", "backend": "CUDA", "verdict": "pass", "status": "pass"}
+    theirs = figures | {"measured_by": "others", "platform": "M3", "model": "First"}
+    ours = figures | {"measured_by": "arena", "platform": "H100", "model": "Second"}
+    own = figures | {"platform": "This", "model": "Second", "date": None, "weights": None, "lane": None}
+    (model,) = build.report([own], [theirs, ours], {"Second": {}}).models
+    assert [(line.machine, line.source_mark) for line in model.lines] == [("This", ""), ("H100", "‡")]

@@ -130,6 +130,9 @@ class Checkout:
     def report(self) -> str:
         return (self.directory / "results/report.md").read_text(encoding="utf-8")
 
+    def details(self) -> str:
+        return (self.directory / "results/details.md").read_text(encoding="utf-8")
+
     def rounds(self) -> list[Round]:
         """Every recorded round, in the order in which they ended."""
         paths = self.directory.glob("results/benchmarks/*/*/*/round-*.json")

@@ -9,7 +9,7 @@ import pytest
 
 import records
 import render_html
-from platform_csv import good, own_csv
+from platform_csv import analysis_of, good, own_csv
 from reporting.columns import REQUIRED
 from runner import REPOSITORY
 
@@ -52,12 +52,10 @@ def render(directory, own, published=(), models=("Tiny",), **caption):
     out = directory / "out"
     command = [
         "render_html.py",
-        "--platforms",
-        own,
+        "--analyses",
+        analysis_of(own),
         "--published",
         *published,
-        "--retry",
-        "results/retry",
     ]
     command += ["--rounds", *directory.glob("benchmarks/*/*/*/round-*.json")]
     command += ["--validations", *directory.glob("validation/*/*/*.json")]

@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 from arena.configuration import loader  # noqa: E402
+from reporting import analysis, tables  # noqa: E402
+from reporting.columns import OWN_STATUSES  # noqa: E402
 
 OWN = ROOT / "report" / "published" / "nvidia-h100-80gb-hbm3.csv"
 MODEL = "SmolLM2-135M"
@@ -45,8 +47,10 @@ def render(folder: Path) -> Path:
         for name, model in models.items()
     }
     published = sorted(set(OWN.parent.glob("*.csv")) - {OWN})
-    command = [sys.executable, ROOT / "workflow" / "scripts" / "render_html.py", "--platforms", OWN]
-    command += ["--published", *published, "--retry", "snakemake --cores 2"]
+    own = folder / "own.json"
+    analysis.write(own, [row | {"records": []} for row in tables.read([OWN], OWN_STATUSES)])
+    command = [sys.executable, ROOT / "workflow" / "scripts" / "render_html.py", "--analyses", own]
+    command += ["--published", *published]
     command += ["--template", ROOT / "report" / "report.html.j2", "--captions", json.dumps(captions)]
     command += ["--html", folder / "report.html", "--json", folder / "report.json"]
     subprocess.run([*map(str, command), "--figures", str(folder / "figures")], check=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 import collect_platform
 import records
-from reporting import columns
+from reporting import analysis, columns, export
 from reporting import rounds as rounds_module
 from reporting import rows as rows_module
 
@@ -34,17 +34,29 @@ def own_csv(
     models: Sequence[str] = ("Tiny",),
     **options: Any,
 ) -> Path:
-    """A platform CSV of this run, through the collector's own functions; its path."""
+    """A platform CSV of this run, through the collector's own functions; its path. The analysis lies beside it."""
     found = records.write(directory, rounds, verdicts)
     cells = rounds_module.cells(found[0], found[1], "local", list(models), list(names))
     weights = dict.fromkeys(models, "seeded (seed 7)")
     rows = rows_module.rows(cells, "This machine", "eager", weights, labels=records.LABELS, **options)
     path = directory / "local.csv"
-    with open(path, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, columns.NAMES)
-        writer.writeheader()
-        writer.writerows(rows)
+    analysis.write(analysis_of(path), rows)
+    path.write_text(export.csv_text(rows), encoding="utf-8")
     return path
+
+
+def analysis_of(table: Path) -> Path:
+    """The analysis beside a platform CSV that ``own_csv`` made."""
+    return table.with_suffix(".json")
+
+
+def edit(table: Path, change: Callable[[list[dict[str, Any]]], None]) -> Path:
+    """Let ``change`` edit the rows of an analysis in place, as if they had been measured so; the CSV's path."""
+    path = analysis_of(table)
+    told = json.loads(path.read_text(encoding="utf-8"))
+    change(told["rows"])
+    path.write_text(json.dumps(told), encoding="utf-8")
+    return table
 
 
 def arguments(
@@ -65,6 +77,7 @@ def arguments(
         "baseline": "eager",
         "retry": "my results/retry",
         "labels": json.dumps(records.LABELS),
+        "analysis": directory / "local.json",
         "out": directory / "local.csv",
     } | options
     command = ["--models", *models, "--rows", *rows]

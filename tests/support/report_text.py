@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 import render_report
+from platform_csv import analysis_of
 from runner import REPOSITORY
 
 TEMPLATE = REPOSITORY / "report" / "report.md.j2"
+DETAILS = REPOSITORY / "report" / "details.md.j2"
 
 
 def page(
@@ -24,16 +26,23 @@ def page(
     caption: dict[str, Any] | None = None,
     notes: Iterable[str] = (),
 ) -> str:
-    """The report's text; ``caption`` replaces keys of the model's."""
+    """The report's text, its details in ``details.md`` beside it; ``caption`` replaces keys of the model's."""
     captions = {
         "Tiny": {"title": "Tiny model", "url": "https://example.org/tiny", "caveats": []} | (caption or {})
     }
-    command = ["render", "--platforms", own, "--template", TEMPLATE, "--captions", json.dumps(captions)]
+    command = ["render", "--analyses", analysis_of(own), "--captions", json.dumps(captions)]
+    command += ["--template", TEMPLATE, "--details-template", DETAILS, "--details", directory / "details.md"]
     command += ["--out", directory / "report.md", "--published", *published, "--notes", *notes]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", list(map(str, command)))
         render_report.main()
     return (directory / "report.md").read_text(encoding="utf-8")
+
+
+def details(directory: Path, *arguments: Any, **options: Any) -> str:
+    """The text of the details that ``page`` writes."""
+    page(directory, *arguments, **options)
+    return (directory / "details.md").read_text(encoding="utf-8")
 
 
 def table_lines(text: str, heading: str, before: str = "\n#") -> list[list[str]]:

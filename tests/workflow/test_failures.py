@@ -80,6 +80,7 @@ def failed(root, tmp_path_factory):
         table=table,
         rounds=checkout.rounds(),
         report=checkout.report(),
+        details=checkout.details(),
     )
 
 
@@ -128,25 +129,34 @@ def test_each_failure_has_its_reason_and_costs_its_own_cell(failed):
 
 def test_the_report_says_why_and_how_to_try_again(failed):
     for fault, (code, _) in FAULTS.items():
-        assert f"- {code}: " in section(failed.report, fault)
+        assert f": {code}: " in line_of(failed.report, fault)
         assert retry(failed.report, fault).endswith(f"results/retry local/{MODEL}/faulty-{fault}")
-    assert "Traceback (most recent call last):" in section(failed.report, "error")
-    assert "garbage on the terminal" in section(failed.report, "garbage")
+    assert "Traceback (most recent call last):" in log(failed.details, "error")
+    assert "garbage on the terminal" in log(failed.details, "garbage")
     table = failed.report.split(f"\n## {MODEL}\n")[1].split("†")[0]  # up to the published machines
     crossed = [line for line in table.splitlines() if "✗" in line]
     assert len(crossed) == len(FAULTS) and all("Faulty" in line for line in crossed)
 
 
-def section(report, fault):
-    heading = re.search(
-        rf"\n### {MODEL}: Faulty {re.escape(fault.replace('_', chr(92) + '_'))} on .*\n", report
-    )
-    return report[heading.end() :].split("\n##")[0]
+def named(fault):
+    """The cell in a regular expression, its name as Markdown has it."""
+    return rf"{MODEL}: Faulty {re.escape(fault.replace('_', chr(92) + '_'))} on "
+
+
+def line_of(report, fault):
+    """The report's line on a failed cell."""
+    return re.search(rf"^- {named(fault)}.*$", report.split("\n## Failed\n")[1], re.MULTILINE)[0]
+
+
+def log(details, fault):
+    """What the details have of a failed cell's log."""
+    heading = re.search(rf"\n### {named(fault)}.*\n", details)
+    return details[heading.end() :].split("\n##")[0]
 
 
 def retry(report, fault):
     """The command that the report gives to try a cell again."""
-    return re.search(r"^- Try again: (`+)(.*)\1$", section(report, fault), re.MULTILINE)[2]
+    return re.search(r"Try again: (`+)(.*)\1\.$", line_of(report, fault))[2]
 
 
 def own(row):
@@ -177,9 +187,9 @@ def test_the_command_of_the_report_measures_that_cell_again(failed, tmp_path):
     others = {name: old for name, old in failed.table.items() if name != "faulty-segfault"}
     assert {name: own(row) for name, row in table.items()} == {name: own(row) for name, row in others.items()}
     report = checkout.report()
-    line = next(line for line in report.splitlines() if line.startswith("|  | Faulty segfault"))
+    line = next(line for line in report.splitlines() if line.startswith("| Faulty segfault"))
     assert "✗" not in line and re.search(r"~~[\d.]+~~", line)
-    assert f"### {MODEL}: Faulty segfault" not in report
+    assert not re.search(named("segfault"), report) and not re.search(named("segfault"), checkout.details())
 
 
 def test_a_corrupt_published_table_is_refused_with_its_line(failed):

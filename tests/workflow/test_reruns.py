@@ -103,6 +103,7 @@ CHANGES = [
     ("config/frameworks/jax.yaml", replace("label: JAX", "label: Jax"), SUMMARY),
     ("config/config.yaml", replace(r"relative_l2: 1\.0e-4", "relative_l2: 2.0e-4"), judging(rows=STRICT)),
     ("report/report.md.j2", append("A last word.\n"), {"report"}),
+    ("report/details.md.j2", append("A last word.\n"), {"report"}),
     ("report/html/style.css", append("/* a comment */\n"), {"page"}),
     ("config/models/ResNet-50.yaml", append("      - Another caveat.\n"), REPORTS),
     ("config/test.yaml", replace("timeout_s: 600", "timeout_s: 601"), set()),
@@ -163,7 +164,8 @@ def test_a_new_version_measures_its_framework_alone(checkout):
         *(path for path in own if "/cache/" not in path),
         *(f"logs/validate/local/{model}/{row}.log" for model in MODELS for row in JAX_ROWS),
         *(f"validation/local/{model}/{row}.json" for model in MODELS for row in JAX_ROWS),
-        *("platforms/local.csv", "report.md", "logs/platform/local.log", "logs/report.log"),
+        *("analysis/local.json", "platforms/local.csv", "logs/platform/local.log"),
+        *("report.md", "details.md", "logs/report.log"),
         *("report.html", "report.json", "logs/page.log", "figures/.snakemake_timestamp"),
         *("retry", *(f"figures/{model}.svg" for model in MODELS)),  # retry names the directory
         *(path for path in after.keys() - before.keys() if path.startswith("history/local/")),
@@ -172,8 +174,8 @@ def test_a_new_version_measures_its_framework_alone(checkout):
     rows = upgraded.table()
     assert [row["status"] for row in rows] == [row["status"] for row in checkout.table()]
     assert {'"opt-einsum": "3.3.0"' in row["packages"] for row in rows if row["row"] in JAX_ROWS} == {True}
-    assert "opt-einsum 3.3.0" in upgraded.report()
-    assert "opt-einsum 3.3.0" not in checkout.report()
+    assert "opt-einsum 3.3.0" in upgraded.details()
+    assert "opt-einsum 3.3.0" not in checkout.details()
 
 
 def test_everything_follows_from_the_weights(checkout):

@@ -124,14 +124,14 @@ def test_each_framework_ran_from_its_own_environment(miniature, table):
 
 
 def test_report_shows_this_machine_and_the_published_ones(miniature, table):
-    report = miniature.checkout.report()
+    report, details = miniature.checkout.report(), miniature.checkout.details()
     published = sorted((miniature.checkout.root / "report/published").glob("*.csv"))
     firsts = [next(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) for path in published]
     by = [(row["measured_by"], row["date"]) for row in firsts]
     marks = [comparison.MARKS[list(dict.fromkeys(by)).index(source)] for source in by]  # one a source
     assert len(set(marks)) == 3
     for model in MODELS:
-        lines = report.split(f"\n## {model}\n")[1].split("\n#")[0].splitlines()
+        lines = details.split(f"\n## {model}\n")[1].split("\n#")[0].splitlines()
         cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
         header, _, *body = cells
         assert header[:3] == ["Platform", "Framework (version, backend)", "Compile (s)"]
@@ -148,8 +148,9 @@ def test_report_shows_this_machine_and_the_published_ones(miniature, table):
             unable = 4 if (model, cell["row"]) in UNABLE else 0
             assert row.count("—") == (unable or cell["row"] in NO_TRAINING)
         for cell in [row for row in table if row["model"] == model and row["lane"] != "float32"]:
-            reduced = report.split(f"\n### {model} in reduced precision\n")[1].split("\n#")[0]
-            assert f" {cell['framework']} " in reduced.replace("\\_", "_")
+            for text in (report, details):
+                reduced = text.split(f"\n### {model} in reduced precision\n")[1].split("\n#")[0]
+                assert f" {cell['framework']} " in reduced.replace("\\_", "_")
     assert report.split("\n## Failed\n")[1].split("\n#")[0].strip() == "None."
     assert re.search(
         r"\n- Not measured in this run: [^\n]*\bMAX\b", report

@@ -1,4 +1,4 @@
-"""One CSV a platform, then the reports of all platforms: results/platforms/, results/report.md and .html."""
+"""One analysis and CSV a platform, then the reports of all platforms: results/report.md, details.md and report.html."""
 
 
 rule platform:
@@ -14,6 +14,8 @@ rule platform:
             category="Tables",
             labels={"machine": "{platform}"},
         ),
+        # For the reports of the same run: the rows with their types, which text has not.
+        analysis="results/analysis/{platform}.json",
     log:
         "results/logs/platform/{platform}.log",
     conda:
@@ -41,7 +43,7 @@ rule platform:
         " --retry {params.retry:q} --labels {params.labels:q} --float32-rows {params.float32_rows:q}"
         " --work {params.work:q} --rounds {input.rounds:q} --validations {input.validations:q}"
         " --sources {input.sources:q} --least-difference {params.least_difference}"
-        " --out {output.table:q} 2> {log:q}"
+        " --analysis {output.analysis:q} --out {output.table:q} 2> {log:q}"
 
 
 # Not among the default targets: it is for those who publish a table.
@@ -75,10 +77,12 @@ rule report:
     input:
         script=script("render_report.py"),
         template=here(ROOT / "report" / "report.md.j2"),
-        platforms=expand("results/platforms/{platform}.csv", platform=PLATFORMS),
+        details=here(ROOT / "report" / "details.md.j2"),
+        analyses=expand("results/analysis/{platform}.json", platform=PLATFORMS),
         published=published(),
     output:
         markdown="results/report.md",
+        details="results/details.md",
     log:
         "results/logs/report.log",
     conda:
@@ -94,9 +98,10 @@ rule report:
     message:
         "Write the report"
     shell:
-        "python {input.script:q} --platforms {input.platforms:q} --published {input.published:q}"
-        " --template {input.template:q} --captions {params.captions:q} --notes {params.notes:q}"
-        " --out {output.markdown:q} 2> {log:q}"
+        "python {input.script:q} --analyses {input.analyses:q} --published {input.published:q}"
+        " --template {input.template:q} --details-template {input.details:q}"
+        " --captions {params.captions:q} --notes {params.notes:q}"
+        " --out {output.markdown:q} --details {output.details:q} 2> {log:q}"
 
 
 rule page:
@@ -104,7 +109,7 @@ rule page:
         script=script("render_html.py"),
         template=here(ROOT / "report" / "report.html.j2"),
         assets=[here(path) for path in sorted((ROOT / "report" / "html").iterdir())],
-        platforms=expand("results/platforms/{platform}.csv", platform=PLATFORMS),
+        analyses=expand("results/analysis/{platform}.json", platform=PLATFORMS),
         published=published(),
         rounds=of_every_platform(
             "results/benchmarks/{platform}/{model}/{row}/round-{n}.json"
@@ -139,11 +144,10 @@ rule page:
     params:
         code=code("render_html.py"),
         captions=captions(),
-        retry=RETRY,
     message:
         "Write the report as a page"
     shell:
-        "python {input.script:q} --platforms {input.platforms:q} --published {input.published:q}"
-        " --rounds {input.rounds:q} --validations {input.validations:q} --retry {params.retry:q}"
+        "python {input.script:q} --analyses {input.analyses:q} --published {input.published:q}"
+        " --rounds {input.rounds:q} --validations {input.validations:q}"
         " --template {input.template:q} --captions {params.captions:q} --html {output.page:q}"
         " --json {output.data:q} --figures {output.figures:q} 2> {log:q}"

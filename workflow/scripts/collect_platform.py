@@ -1,4 +1,4 @@
-"""Collect one platform's rounds and verdicts into its CSV: one row a cell.
+"""Analyse one platform's rounds and verdicts, a row a cell: typed for the reports, and as a CSV for readers.
 
 The columns are described in docs/platform-csv.md.
 """
@@ -10,11 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 from arena import files
-from reporting import rounds, rows
-from reporting.columns import NAMES
+from reporting import analysis, export, rounds, rows
 
 
 def arguments() -> argparse.Namespace:
@@ -27,7 +24,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", nargs="+", type=Path, required=True, help="round-*.json of every cell")
     parser.add_argument("--validations", nargs="+", type=Path, required=True, help="verdict of every cell")
     parser.add_argument("--sources", nargs="+", type=Path, required=True, help="every MODEL/source.json")
-    parser.add_argument("--retry", required=True, help="the program that measures a failed cell again")
+    parser.add_argument("--retry", required=True, help="the program that measures a cell again")
     parser.add_argument("--labels", type=json.loads, required=True, help="JSON {row: its name in the report}")
     parser.add_argument(
         "--float32-rows", type=json.loads, default={}, help="JSON {row: its framework's float32 row}"
@@ -39,6 +36,7 @@ def arguments() -> argparse.Namespace:
         "--least-difference", type=float, default=0.02,
         help="share by which a row must be slower to lose the first place (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument("--analysis", type=Path, required=True, help="the rows for the reports, JSON")
     parser.add_argument("--out", type=Path, required=True, help="the platform CSV")
     return parser.parse_args()
 
@@ -59,11 +57,10 @@ def main() -> None:
             args.work,
             args.least_difference,
         )
+        analysis.write(args.analysis, table)
+        files.write_text(args.out, export.csv_text(table))
     except (OSError, ValueError) as error:
         sys.exit(f"collect_platform.py: {error}")
-    # Objects, because a column of integers with a gap would turn into floats.
-    frame = pd.DataFrame(table, columns=list(NAMES), dtype=object)
-    files.write_text(args.out, frame.to_csv(index=False, lineterminator="\n"))
 
 
 if __name__ == "__main__":

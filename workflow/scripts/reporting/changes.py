@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from reporting.columns import Row
-from reporting.comparison import RANKED
+from reporting.marks import RANKED
 from reporting.quantities import RATES, TIMES, Quantity, ends, recovered
 
 RECOVERED, UNKNOWN = "95 %, from the two intervals", "none"

@@ -248,6 +248,9 @@ NUMERIC = frozenset(column.name for column in ALL if column.unit not in ("", "tr
 #: Columns that hold true, false or nothing.
 BOOLEAN = frozenset(column.name for column in ALL if column.unit == "true/false")
 
+#: What an analysis has of a row beside its columns: the files of its rounds, and the command that measures it again.
+BEHIND = ("records", "repeat")
+
 #: Of the numbers, the ones that may be negative.
 SIGNED = frozenset({"loss", "loss_change", "gradient_cosine"})
 

@@ -1,4 +1,4 @@
-"""The report's main table of a model, in the original's shape, and who is fastest."""
+"""What is compared with what: machines, lanes, sources of published rows, and who is fastest."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from reporting import markdown as md
 from reporting import origins
 from reporting.columns import TASKS, Row
+from reporting.marks import RANKED
 
-RANKED = ("pass", "match")
 FIGURES: dict[str, Callable[[float], md.Markdown]] = {
     "compile_s": md.seconds,
     **{f"{task}_ms": md.milliseconds for task in TASKS},
@@ -26,14 +26,6 @@ def platforms(rows: list[Row]) -> dict[tuple[Any, ...], list[Row]]:
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.get("platform_id"), row["platform"]), []).append(row)
-    return groups
-
-
-def lanes(rows: list[Row]) -> dict[str, list[Row]]:
-    """Rows by lane, in order of appearance; rows published without one share a lane."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row.get("lane") or "", []).append(row)
     return groups
 
 
@@ -56,62 +48,6 @@ def best(rows: list[Row], column: str) -> list[Row]:
     if any(row.get(ratio) is not None for row in found):
         return [row for row in found if row.get(ratio) is not None and row[ratio] <= 1.0]
     return [row for row in found if row[column] == found[0][column]]
-
-
-def table(rows: list[Row], published: list[Row], everything: list[Row] | None = None) -> list[dict[str, Any]]:
-    """Lines of a model's main table: this run's machines, then the published ones with their mark.
-
-    ``everything`` is all that is published, of which ``published`` is a part: marks are the same everywhere.
-    """
-    marks = {source: mark for source, (mark, _) in sources(everything or published).items()}
-    lines = []
-    for group, mine in ((rows, True), (published, False)):
-        for (_, platform), members in platforms(group).items():
-            bold = {
-                column: [id(row) for lane in lanes(members).values() for row in best(lane, column)]
-                for column in FIGURES
-            }
-            for number, row in enumerate(members):
-                name = md.escaped(platform if number == 0 else None)
-                if number == 0 and not mine:
-                    name = md.Markdown(f"{name} {marks[source_of(row)]}")
-                cells = {column: figure(row, column, id(row) in bold[column]) for column in FIGURES}
-                lines.append({"platform": name, "framework": framework(row), "loss": loss(row)} | cells)
-    return lines
-
-
-def framework(row: Row) -> md.Markdown:
-    """The framework's name with version, lane unless float32, backend, and marks: `close`, other weights."""
-    text = " ".join(filter(None, (row["framework"], row["version"])))
-    if row.get("lane") not in (None, "float32"):
-        text += f", {row['lane']}"
-    if asked := origins.asks_for(row):
-        text += f", {asked}"
-    if row["backend"]:
-        text += f" ({row['backend']})"
-    marks = [" ≈"] if row["status"] == "close" else []
-    marks += [f" {row['weights_mark']}"] if row.get("weights_mark") else []
-    return md.Markdown(md.escaped(text) + "".join(marks))
-
-
-def figure(row: Row, column: str, is_best: bool) -> md.Markdown:
-    """One time, as the status asks: bold, plain, struck through, ✗ or —."""
-    if row["status"] == "failed" or row.get(column.replace("_ms", "_status")) == "failed":
-        return md.CROSS
-    if row["status"] == "unsupported" or row[column] is None:
-        return md.DASH
-    text = FIGURES[column](row[column])
-    if row["status"] == "different":
-        return md.Markdown(f"~~{text}~~")
-    return md.Markdown(f"**{text}**") if is_best else text
-
-
-def loss(row: Row) -> md.Markdown:
-    """The loss with two decimals; ∞ where it overflowed."""
-    if row["loss"] is None or row["status"] in ("failed", "unsupported"):
-        return md.Markdown("")
-    text = f"{row['loss']:.2f}".replace("inf", "∞")
-    return md.Markdown(f"~~{text}~~" if row["status"] == "different" else text)
 
 
 def source_of(row: Row) -> tuple[str | None, str | None]:
@@ -141,17 +77,3 @@ def sources(
 def is_ours(row: Row) -> bool:
     """Whether a published row was measured by this arena's protocol: it says what only that records."""
     return row.get("verdict") is not None or row.get("reason_code") is not None
-
-
-def winners(rows: list[Row]) -> list[dict[str, Any]]:
-    """Lines of the summary: the fastest row of each machine and lane of one model, ties by name."""
-    lines = []
-    for (_, platform), members in platforms(rows).items():
-        for lane, group in lanes(members).items():
-            line: dict[str, Any] = {"platform": platform, "lane": lane}
-            for column, text in FIGURES.items():
-                names = [f"{md.escaped(row['framework'])} {text(row[column])}" for row in best(group, column)]
-                tie = "tie: " if len(names) > 1 else ""
-                line[column] = md.Markdown(tie + ", ".join(names)) if names else md.DASH
-            lines.append(line)
-    return lines

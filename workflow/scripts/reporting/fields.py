@@ -1,4 +1,4 @@
-"""How values are written into the platform CSV."""
+"""How far the figures of an analysis are rounded."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ def six(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
 
 
-def flag(value: bool | None) -> str | None:
-    """A truth value as the CSV has it."""
-    return None if value is None else str(value).lower()
+def flag(value: bool | None) -> bool | None:
+    """A truth value of Python's own: NumPy's is none that JSON knows."""
+    return None if value is None else bool(value)
 
 
 def megabytes(count: int | None) -> float | None:

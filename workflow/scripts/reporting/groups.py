@@ -9,7 +9,7 @@ from typing import Any
 from reporting import machines, views
 from reporting import markdown as md
 from reporting.columns import Row
-from reporting.comparison import RANKED
+from reporting.marks import RANKED
 from reporting.quantities import Quantity
 
 BETWEEN, ROUNDING, NONE = "95 %, between processes", "rounding of the figures", "none"

@@ -11,23 +11,23 @@ MARKS = ("◇", "◆", "○", "●")
 ASKS_FOR_TF32 = {("kvark/inferena", "PyTorch"): 'set_float32_matmul_precision("high")'}
 
 
-def mark(rows: list[Row]) -> list[md.Markdown]:
-    """Mark, in place, the rows whose weights are not the first row's; a note for each of the others.
+def marks(rows: list[Row]) -> dict[str, str]:
+    """The marks of weights that are not the first row's.
 
-    The first row is one of this run. Rows published without a word on their weights are not marked
-    here: their source has a mark of its own.
+    The first row is one of this run. Rows published without a word on their weights get none: their source has a
+    mark of its own.
     """
     known = list(dict.fromkeys(row["weights"] for row in rows if row.get("weights")))
-    marks = {
+    return {
         weights: MARKS[number] if number < len(MARKS) else f"{MARKS[0]}{number + 1}"
         for number, weights in enumerate(known[1:])
     }
-    for row in rows:
-        row["weights_mark"] = marks.get(row.get("weights"))
-    return [
-        md.Markdown(f"{sign} Ran other weights, so that its loss is another: {md.escaped(weights)}.")
-        for weights, sign in marks.items()
-    ]
+
+
+def mark_note(marked: tuple[str, str]) -> md.Markdown:
+    """What to say of weights and their mark."""
+    weights, sign = marked
+    return md.Markdown(f"{sign} Ran other weights, so that its loss is another: {md.escaped(weights)}.")
 
 
 def loss_check(rows: list[Row], expected: float | None) -> md.Markdown | None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from reporting import comparison
 from reporting import markdown as md
 from reporting.columns import Row
-from reporting.comparison import FIGURES, RANKED
+from reporting.comparison import FIGURES
+from reporting.marks import RANKED
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
-"""Turn the cells of one platform into the rows of its CSV."""
+"""Turn the cells of one platform into rows: the columns of its CSV, where they come from, what repeats them."""
 
 from __future__ import annotations
 
 import functools
-import json
 import statistics as plain
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -32,11 +31,11 @@ def rows(
     work: Mapping[str, Row] | None = None,
     least_difference: float = 0.02,
 ) -> list[Row]:
-    """One row per cell, in the cells' order; columns as in ``reporting.columns``.
+    """One row per cell, in the cells' order; columns as in ``reporting.columns``, and those of ``columns.BEHIND``.
 
     ``label`` may be ``auto``: the accelerator that the first successful cell reports, else the CPU.
     ``baseline`` is a row id; where that cell is missing or its results are wrong, no ratio to it is
-    given. ``again`` is the program that measures a failed cell again, ``labels`` what the rows are called,
+    given. ``again`` is the program that measures a cell again, ``labels`` what the rows are called,
     ``float32_rows`` names the float32 row for rows of reduced precision, ``work`` each model's ``scale_of``
     and ``forward_flops``. Rows that are by less than ``least_difference`` slower than the fastest share the
     first place with it.
@@ -51,6 +50,10 @@ def rows(
         row |= {"float32_row": labels.get(float32_rows.get(cell.row, ""))}
         row |= (work or {}).get(cell.model, {}) | gpu.figures(cell) | nodes.figures(cell)
         row |= verdict_figures(cell) | costs(cell) | machine(cell) | failure(cell, again)
+        row |= {
+            "records": list(map(str, cell.paths)),
+            "repeat": retry.command(again, cell.rounds[0]),
+        }
         for task, found in tasks.items():
             row |= timings(cell, task, found)
         result[key(cell)] = row
@@ -164,7 +167,7 @@ def machine(cell: RecordedCell) -> Row:
         "kernel": facts.kernel,
         "os": facts.os,
         "python": facts.python,
-        "packages": json.dumps(first.packages, sort_keys=True),
+        "packages": dict(sorted(first.packages.items())),
         "steal_max": six(_over(cell.rounds, disturbance("steal"), max)),
         "load_max": six(_over(cell.rounds, disturbance("load_before"), max)),
         "offline": flag(_over(cell.rounds, lambda record: record.offline, all)),

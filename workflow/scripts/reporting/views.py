@@ -21,12 +21,11 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from reporting import quantities
+from reporting import marks, quantities
 from reporting.columns import Row
-from reporting.comparison import RANKED
+from reporting.marks import RANKED
 from reporting.quantities import TIMES, Quantity
 
-BEST, PLAIN, STRUCK, CLOSE, FAILED, ABSENT = "best", "plain", "struck", "close", "failed", "absent"
 REFERENCE = "PyTorch"  # the source's ground truth
 LOSS_STEP = 0.01  # losses are printed with two decimals
 LOSS_TOLERANCE = (
@@ -95,9 +94,9 @@ def differences(rows: list[Row]) -> list[Difference]:
     for row, old, new in zip(rows, compatible(rows), rigorous(rows), strict=True):
         doubt = _doubt(row, rows)[1]
         for quantity in TIMES:
-            marks = old[quantity.column], new[quantity.column]
-            if marks[0] != marks[1]:
-                found.append(Difference(row, quantity, *marks, doubt or _why(row, rows, quantity.column)))
+            pair = old[quantity.column], new[quantity.column]
+            if pair[0] != pair[1]:
+                found.append(Difference(row, quantity, *pair, doubt or _why(row, rows, quantity.column)))
     return found
 
 
@@ -113,19 +112,12 @@ def _is_among(best: Mapping[str, Sequence[Row]], row: Row, column: str) -> bool:
 
 
 def _marks(row: Row, is_best: Callable[[str], bool], named: Sequence[Quantity] = TIMES) -> Marks:
-    return {quantity.column: _mark(row, quantity, is_best) for quantity in named}
-
-
-def _mark(row: Row, quantity: Quantity, is_best: Callable[[str], bool]) -> str:
-    if row["status"] == "failed" or row.get(f"{quantity.task}_status") == "failed":
-        return FAILED
-    if row["status"] == "unsupported" or row.get(quantity.column) is None:
-        return ABSENT
-    if row["status"] == "different":
-        return STRUCK
-    if row["status"] == "close":
-        return CLOSE
-    return BEST if is_best(quantity.column) else PLAIN
+    found = {}
+    for quantity in named:
+        column = quantity.column
+        best = row.get(column) is not None and is_best(column)
+        found[column] = marks.of_figure(row, column, quantity.task, best)
+    return found
 
 
 def _reference(rows: list[Row]) -> Row | None:

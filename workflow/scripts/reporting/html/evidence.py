@@ -1,4 +1,4 @@
-"""What stands behind a cell of this run: samples, verdict figures, environment, log and command."""
+"""What stands behind a cell of this run: figures and reasons, samples, verdict, environment, log, command."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from arena.contract.cell import TaskName
 from arena.contract.round import Round
 from arena.contract.verdict import Verdict
 from reporting import markdown as md
-from reporting import retry, series
+from reporting import series
 from reporting.columns import TIMED, Row
+from reporting.document.types import Figure, Line
 
 MOST = 400  # samples of one process that are drawn; of more, every k-th is (all count in the figures)
 ENVIRONMENT = {
@@ -55,11 +56,11 @@ Place = tuple[str, str, str]  # platform, model, row: as in the records and the 
 
 
 def collect(
-    own: list[Row], rounds: Iterable[Path], validations: Iterable[Path], again: str
+    lines: Iterable[Line], rounds: Iterable[Path], validations: Iterable[Path]
 ) -> tuple[dict[int, str], list[dict[str, Any]]]:
-    """(name of the block of evidence by ``id`` of the row, the blocks) of every row that has records.
+    """(name of the block of evidence by ``id`` of the row, the blocks) of every line of this run that has records.
 
-    ``again`` is the program that measures a cell again. Raises ValueError if a file is no such record.
+    Raises ValueError if a file is no such record.
     """
     records: dict[Place, list[Round]] = {}
     for record in map(contract_round.read, rounds):
@@ -69,20 +70,23 @@ def collect(
     }
     names: dict[int, str] = {}
     blocks: list[dict[str, Any]] = []
-    for row in own:
-        place = (row["platform_id"], row["model"], row["row"])
-        if found := records.get(place):
+    for line in lines:
+        row = line.row
+        place = (row.get("platform_id") or "", row["model"], row.get("row") or "")
+        if line.own and (found := records.get(place)):
             names[id(row)] = f"cell-{len(blocks)}"
             found.sort(key=lambda each: each.round)
-            blocks.append(block(f"cell-{len(blocks)}", row, found, verdicts.get(place), again))
+            blocks.append(block(f"cell-{len(blocks)}", line, found, verdicts.get(place)))
     return names, blocks
 
 
-def block(name: str, row: Row, records: list[Round], verdict: Verdict | None, again: str) -> dict[str, Any]:
+def block(name: str, line: Line, records: list[Round], verdict: Verdict | None) -> dict[str, Any]:
     """One cell's evidence, for the template; ``samples`` (ms) is for the strip plots."""
+    row = line.row
     return {
         "name": name,
         "row": row,
+        "figures": [_reasoned(each) for each in line.all_figures],
         "processes": [line for record in records for line in processes(record)],
         "samples": {task: drawn for task in _tasks(records) if (drawn := _drawn(records, task))},
         "verdict": verdict_lines(verdict),
@@ -91,9 +95,20 @@ def block(name: str, row: Row, records: list[Round], verdict: Verdict | None, ag
         "costs": _named(row, COSTS),
         "packages": sorted((row["packages"] or {}).items()),
         "log": next((record.log_tail for record in records if record.log_tail), None),
-        "repeat": retry.command(again, records[0]),
+        "files": line.source.files,
+        "repeat": line.source.command,
         "reason": ": ".join(filter(None, (row["reason_code"], row["reason_detail"]))),
         "tasks": [f"{task}: {row[f'{task}_reason']}" for task in TIMED if row.get(f"{task}_reason")],
+    }
+
+
+def _reasoned(told: Figure) -> dict[str, Any]:
+    """A figure with its interval, and why it is marked as it is."""
+    return {
+        "title": told.quantity.title,
+        "text": f"{told.text} {told.quantity.unit}".strip() if told.shown else told.text,
+        "interval": md.interval(*told.interval, 4) if told.interval and told.shown else "",
+        "why": told.why,
     }
 
 

@@ -6,25 +6,26 @@ compact: numbers for names that occur often, one letter for a mark.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from reporting import comparison, origins, quantities, views
 from reporting import markdown as md
+from reporting import marks, origins
 from reporting.columns import Row
-from reporting.details import SERIES
-from reporting.groups import Group, grouped
+from reporting.document.reasons import NOT_MEASURED
+from reporting.document.types import NOISY, Figure, Line, Place, Report, by_group, place
 from reporting.quantities import Quantity
 
 LETTERS = {
-    views.BEST: "b",
-    views.PLAIN: "p",
-    views.CLOSE: "c",
-    views.STRUCK: "s",
-    views.FAILED: "f",
-    views.ABSENT: "a",
+    marks.BEST: "b",
+    marks.PLAIN: "p",
+    marks.CLOSE: "c",
+    marks.STRUCK: "s",
+    marks.FAILED: "f",
+    marks.ABSENT: "a",
 }
 VIEWS = ("compatible", "rigorous")
-SAY = {views.BEST: "fastest", views.CLOSE: "close, not ranked", views.STRUCK: "wrong, not ranked"}
+SAY = {marks.BEST: "fastest", marks.CLOSE: "close, not ranked", marks.STRUCK: "wrong, not ranked"}
 
 
 class Index(dict[str, int]):
@@ -37,133 +38,106 @@ class Index(dict[str, int]):
 class Tables:
     """The lines of every table of the page, and the names that their keys number."""
 
-    def __init__(self, own: list[Row], published: list[Row], evidence: dict[int, str]):
+    def __init__(self, report: Report, evidence: dict[int, str]):
         """``evidence``: by ``id`` of a row, the name of its block of evidence."""
-        self.groups = grouped(own, published)
+        self.report = report
         self.evidence = evidence
-        self.sources = {key: mark for key, (mark, _) in comparison.sources(published).items()}
         self.platforms, self.frameworks, self.lanes = Index(), Index(), Index()
-        self.marks: dict[int, tuple[views.Marks, views.Marks]] = {}
-        for group in self.groups:
-            pairs = zip(views.compatible(group.rows), views.rigorous(group.rows), strict=True)
-            self.marks |= {id(row): pair for row, pair in zip(group.rows, pairs, strict=True)}
 
-    def of_model(self, model: str) -> list[Group]:
-        return [group for group in self.groups if group.model == model]
-
-    def quantities(self, model: str) -> list[Quantity]:
-        """The columns of a model's tables."""
-        return quantities.of([row for group in self.of_model(model) for row in group.rows])
-
-    def cells(self, model: str) -> dict[str, Any]:
+    def cells(self, lines: Sequence[Line], named: Sequence[Quantity]) -> dict[str, Any]:
         """The main table of a model: ``lines`` to print, ``keys`` for the browser."""
-        named = self.quantities(model)
         columns = [quantity.column for quantity in named]
-        lines: list[dict[str, Any]] = []
         keys: dict[str, Any] = {name: [] for name in ("platform", "framework", "lane", "loss")}
         keys |= {name: {column: [] for column in columns} for name in ("value", "mark", "strict")}
         keys |= {name: {column: {} for column in columns} for name in ("ends", "noisy")}
-        # Lanes of one machine stand together.
-        order = {name: number for number, name in enumerate(dict.fromkeys(g.platform for g in self.groups))}
-        for group in sorted(self.of_model(model), key=lambda group: order[group.platform]):
-            for row in group.rows:
-                self._add_keys(keys, group, row, named, len(lines))
-                lines.append(self._line(group, row, named))
+        for number, line in enumerate(lines):
+            self._add_keys(keys, line, number)
         for name in ("mark", "strict"):
             keys[name] = {column: "".join(letters) for column, letters in keys[name].items()}
         if keys["strict"] == keys["mark"]:
             del keys["strict"]
-        return {"lines": lines, "keys": keys}
+        return {"lines": [self._line(line) for line in lines], "keys": keys}
 
-    def _line(self, group: Group, row: Row, named: list[Quantity]) -> dict[str, Any]:
-        compatible, rigorous = self.marks[id(row)]
-        blank = row["status"] in ("failed", "unsupported")
+    def _line(self, line: Line) -> dict[str, Any]:
         return {
-            "platform": group.platform,
-            "source": None if group.own else self.sources[comparison.source_of(row)],
-            "framework": md.one_line(row["framework"]),
-            "version": md.one_line(row["version"] or ""),
-            "lane": shown_lane(group),
-            "backend": backend(row),
-            "status": row["status"],
-            "evidence": self.evidence.get(id(row)),
-            "figures": [
-                figure(
-                    row,
-                    quantity,
-                    compatible.get(quantity.column, views.ABSENT),
-                    rigorous.get(quantity.column),
-                )
-                for quantity in named
-            ],
-            "loss": "" if blank else comparison.loss(row | {"status": "pass"}),
+            "platform": line.machine,
+            "source": line.source_mark or None,
+            "framework": md.one_line(line.row["framework"]),
+            "version": md.one_line(line.row["version"] or ""),
+            "lane": shown_lane(line),
+            "backend": backend(line.row),
+            "status": line.row["status"],
+            "evidence": self.evidence.get(id(line.row)),
+            "figures": [figure(each) for each in line.figures],
+            "loss": figure(line.loss) if line.loss.shown else None,
         }
 
-    def _add_keys(
-        self, keys: dict[str, Any], group: Group, row: Row, named: list[Quantity], number: int
-    ) -> None:
-        compatible, rigorous = self.marks[id(row)]
-        self._add_names(keys, group, row)
-        keys["loss"].append(row["loss"] if row["loss"] is not None and row["loss"] < float("inf") else None)
-        for quantity in named:
-            column = quantity.column
-            keys["value"][column].append(row.get(column))
-            keys["mark"][column].append(LETTERS[compatible.get(column, views.ABSENT)])
-            keys["strict"][column].append(LETTERS[rigorous.get(column, views.ABSENT)])
-            low, high = (row.get(end) for end in quantity.ends)
-            if low is not None and high is not None:
-                keys["ends"][column][number] = [low, high]
-            if row.get(f"{quantity.task}_noisy"):
+    def _add_keys(self, keys: dict[str, Any], line: Line, number: int) -> None:
+        self._add_names(keys, line)
+        keys["framework"].append(self.frameworks.number(md.one_line(line.row["framework"])))
+        loss = line.loss.value
+        keys["loss"].append(loss if loss is not None and loss < float("inf") else None)
+        for each in line.figures:
+            column = each.quantity.column
+            keys["value"][column].append(each.value)
+            keys["mark"][column].append(LETTERS[each.mark])
+            keys["strict"][column].append(LETTERS[each.strict])
+            if each.interval:
+                keys["ends"][column][number] = list(each.interval)
+            if NOISY in each.notes:
                 keys["noisy"][column][number] = 1
 
-    def _add_names(self, keys: dict[str, Any], group: Group, row: Row | None = None) -> None:
-        keys["platform"].append(self.platforms.number(group.platform))
-        keys["lane"].append(self.lanes.number(md.one_line(group.lane)))
-        if row is not None:
-            keys["framework"].append(self.frameworks.number(md.one_line(row["framework"])))
+    def _add_names(self, keys: dict[str, Any], line: Line) -> None:
+        keys["platform"].append(self.platforms.number(line.machine))
+        keys["lane"].append(self.lanes.number(md.one_line(line.lane)))
 
-    def winners(self, groups: list[Group], named: list[Quantity]) -> dict[str, Any]:
-        """Who is first in each column, a line for each group and, where they differ, each view of it."""
-        lines: list[dict[str, Any]] = []
+    def winners(self, lines: Sequence[Line], named: Sequence[Quantity]) -> dict[str, Any]:
+        """Who is first in each column, a line for each machine and lane of a model and, where they differ, each
+        view of it.
+        """
+        found: list[dict[str, Any]] = []
         keys: dict[str, Any] = {"platform": [], "lane": [], "view": []}
-        for group in groups:
-            both = []
-            for number in (0, 1):
-                marks = [self.marks[id(row)][number] for row in group.rows]
-                both.append([winner(group.rows, marks, quantity) for quantity in named])
+        for group in by_group(lines):
+            both = [
+                [winner(place(group, quantity, strict)) for quantity in named] for strict in (False, True)
+            ]
             shown = [("", both[0])] if both[0] == both[1] else list(zip(VIEWS, both, strict=True))
             for view, columns in shown:
-                names = {"platform": group.platform, "model": group.model, "lane": shown_lane(group)}
-                lines.append(names | {"own": group.own, "view": view, "columns": columns})
-                self._add_names(keys, group)
+                names = {
+                    "platform": group[0].machine,
+                    "model": group[0].row["model"],
+                    "lane": shown_lane(group[0]),
+                }
+                found.append(names | {"own": group[0].own, "view": view, "columns": columns})
+                self._add_names(keys, group[0])
                 keys["view"].append(view)
-        return {"lines": lines, "keys": keys}
+        return {"lines": found, "keys": keys}
 
     def differences(self) -> dict[str, Any]:
         """Cells of published rows that the two views show differently."""
         lines: list[dict[str, Any]] = []
         keys: dict[str, list[int]] = {"platform": [], "framework": [], "lane": []}
-        for group in self.groups:
-            for found in views.differences(group.rows):
-                lines.append(
-                    {
-                        "platform": group.platform,
-                        "model": group.model,
-                        "framework": md.one_line(found.row["framework"]),
-                        "column": found.quantity.heading,
-                        "figure": found.quantity.form(found.row[found.quantity.column]),
-                        "compatible": found.compatible,
-                        "rigorous": found.rigorous,
-                        "why": found.why,
-                    }
-                )
-                self._add_names(keys, group, found.row)
+        for line, each in self.report.differences():
+            lines.append(
+                {
+                    "platform": line.machine,
+                    "model": line.row["model"],
+                    "framework": md.one_line(line.row["framework"]),
+                    "column": each.quantity.heading,
+                    "figure": each.text,
+                    "compatible": each.mark,
+                    "rigorous": each.strict,
+                    "why": each.strict_why,
+                }
+            )
+            self._add_names(keys, line)
+            keys["framework"].append(self.frameworks.number(md.one_line(line.row["framework"])))
         return {"lines": lines, "keys": keys}
 
 
-def shown_lane(group: Group) -> str:
+def shown_lane(line: Line) -> str:
     """The precision, where it is worth a word."""
-    return "" if group.lane in ("", "float32") else md.one_line(group.lane)
+    return "" if line.lane in ("", "float32") else md.one_line(line.lane)
 
 
 def backend(row: Row) -> str:
@@ -171,39 +145,29 @@ def backend(row: Row) -> str:
     return md.one_line(", ".join(filter(None, (row["backend"], origins.asks_for(row)))))
 
 
-def figure(row: Row, quantity: Quantity, mark: str, strict: str | None) -> dict[str, Any]:
-    """One figure: its text, its mark in both views, what to say of it."""
-    blank = {views.FAILED: "✗", views.ABSENT: "—"}.get(mark)
-    low, high = (row.get(end) for end in quantity.ends)
-    noisy = bool(row.get(f"{quantity.task}_noisy")) and not blank
-    moves = "" if blank else SERIES.get(row.get(f"{quantity.task}_series") or "", "")
-    notes = [SAY.get(mark, ""), "noisy" if noisy else "", moves]
+def figure(told: Figure) -> dict[str, Any]:
+    """One figure: its text, its mark in both views, what to say of it, and why it is not ranked."""
+    notes = [SAY.get(told.mark, ""), *(told.notes if told.shown else ())]
+    silent = told.mark in (marks.BEST, marks.PLAIN) or told.why == NOT_MEASURED
     return {
-        "text": blank or quantity.form(row[quantity.column]),
-        "mark": mark,
-        "strict": strict if strict != mark else None,
-        "noisy": noisy,
-        "interval": "" if low is None or high is None or blank else md.interval(low, high),
+        "text": told.text,
+        "mark": told.mark,
+        "strict": told.strict if told.strict != told.mark else None,
+        "noisy": NOISY in told.notes and told.shown,
+        "interval": md.interval(*told.interval) if told.interval and told.shown else "",
         "notes": ", ".join(filter(None, notes)),
+        "why": "" if silent else told.why,
     }
 
 
-def winner(rows: list[Row], marks: list[views.Marks], quantity: Quantity) -> dict[str, Any] | None:
+def winner(first: Place | None) -> dict[str, Any] | None:
     """The first of one column, and how far ahead of the next; None where nobody is."""
-    by_mark: dict[str, list[Row]] = {}
-    for row, mark in zip(rows, marks, strict=True):
-        if row.get(quantity.column):
-            by_mark.setdefault(mark[quantity.column], []).append(row)
-    first, rest = (
-        sorted(by_mark.get(mark, []), key=lambda row: row[quantity.column], reverse=quantity.more)
-        for mark in (views.BEST, views.PLAIN)
-    )
-    if not first:
+    if first is None:
         return None
-    point, low, high = quantities.lead(first[0], rest[0], quantity) if rest else (None, None, None)
+    point, low, high = first.ahead or (None, None, None)
     return {
-        "names": [md.one_line(row["framework"]) for row in first],
-        "figures": list(dict.fromkeys(quantity.form(row[quantity.column]) for row in first)),
+        "names": [md.one_line(line.row["framework"]) for line in first.lines],
+        "figures": list(dict.fromkeys(each.text for each in first.figures)),
         "ahead": "" if point is None else md.significant(point),
         "interval": "" if low is None or high is None else md.interval(low, high),
     }

@@ -1,0 +1,29 @@
+"""The platform CSV: the rows of an analysis as text, for readers, spreadsheets and report/published/."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from reporting.columns import NAMES, Row
+
+
+def csv_text(rows: Iterable[Row]) -> str:
+    """The whole file: the columns of docs/platform-csv.md in their order, lines ended by a line feed.
+
+    Floats are written with all digits that tell them from their neighbours, so that a reader gets the same number.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(NAMES)
+    writer.writerows([_field(row.get(name)) for name in NAMES] for row in rows)
+    return stream.getvalue()
+
+
+def _field(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict) else value
