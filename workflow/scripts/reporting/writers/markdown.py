@@ -166,7 +166,7 @@ def reasons(lines: Sequence[Line]) -> list[dict[str, Any]]:
             "machine": machine,
             "frameworks": listed([line.row["framework"] for line in same]),
             "columns": f", {listed(titles)}" if titles else "",
-            "why": why,
+            "why": why.removesuffix("."),
             "again": None if mark == marks.ABSENT else _commands(same),
         }
         for (machine, why, titles, mark), same in found.items()
