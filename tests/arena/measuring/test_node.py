@@ -123,7 +123,7 @@ def cell(gpu=None, disturbance=None, watch=None, **changes):
 )  # fmt: skip
 def test_a_cell_is_noisy_or_invalid_by_rule(changes, condition, words):
     row = nodes.figures(cell(**changes))
-    assert (row["node"], row["node_shared"]) == ("n1", str("use" not in changes).lower())
+    assert (row["node"], row["node_shared"]) == ("n1", "use" not in changes)
     assert row["condition"] == condition
     assert row["condition_reasons"] is None if words is None else words in row["condition_reasons"]
 
