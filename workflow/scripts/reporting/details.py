@@ -8,6 +8,7 @@ from reporting import markdown as md
 from reporting import marks as standing
 from reporting import nodes, origins, series
 from reporting.columns import TIMED, Row
+from reporting.outcome import is_exact
 
 STEAL = 0.02  # share of CPU time lost to other guests from which a platform's times are doubted
 MEASURED = ("pass", "close", "different")
@@ -24,12 +25,17 @@ def label(row: Row) -> md.Markdown:
 
 
 def framework(row: Row, weights_mark: str = "") -> md.Markdown:
-    """The framework's name with version, lane unless float32, backend, and marks: `close`, other weights."""
+    """The framework's name with version, lane unless float32, backend, and marks: `close`, other weights.
+
+    An output that is the reference's to the last bit is said to be implausibly exact.
+    """
     text = " ".join(filter(None, (row["framework"], row["version"])))
     if row.get("lane") not in (None, "float32"):
         text += f", {row['lane']}"
     if asked := origins.asks_for(row):
         text += f", {asked}"
+    if is_exact(row):
+        text += ", implausibly exact"
     if row["backend"]:
         text += f" ({row['backend']})"
     close = " ≈" if standing.standing(row) == standing.CLOSE else ""
@@ -133,11 +139,11 @@ def verdicts(rows: list[Row]) -> list[dict[str, Any]]:
 
 
 def objections(rows: list[Row]) -> list[dict[str, Any]]:
-    """What the gate says against the rows that it did not pass."""
+    """What the gate says against the rows that it did not pass, and against those that are too good."""
     return [
         {"framework": row["framework"], "text": f"{row['status']}: {row['verdict_reasons']}"}
         for row in rows
-        if row["status"] in ("close", "different")
+        if row["status"] in ("close", "different") or (row["status"] == "pass" and is_exact(row))
     ]
 
 

@@ -88,6 +88,8 @@ def significant(value: float, digits: int = 3) -> Markdown:
     """``digits`` significant digits in plain notation, at least all digits before the point."""
     if value == 0:
         return Markdown("0")
+    if math.isinf(value):
+        return Markdown("∞" if value > 0 else "−∞")  # noqa: RUF001
     places = digits - 1 - math.floor(math.log10(abs(value)))
     return Markdown(f"{round(value, places):.{max(0, places)}f}")
 

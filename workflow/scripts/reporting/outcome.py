@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from arena.contract.cell import Reason, TaskName
 from arena.contract.round import Round
+from reporting.columns import Row
 from reporting.rounds import RecordedCell
+
+LOG_LINES = 20  # of a failed round's log that are shown
+EXACT = "identical to the float64 reference bit for bit: implausibly exact"
 
 
 def status(cell: RecordedCell) -> str:
@@ -32,6 +36,19 @@ def skipped(record: Round) -> bool:
 def reason_of(reason: Reason | None) -> Reason:
     """A reason's code and detail, also where none was recorded."""
     return reason or Reason(code="error", detail="no reason was recorded")
+
+
+def exact(cell: RecordedCell) -> list[str]:
+    """Tasks whose output is the reference's to the last bit: what is computed in 32 bits rounds otherwise."""
+    parts = {"inference": cell.verdict.parts.inference, "latency": cell.verdict.parts.latency}
+    return [
+        f"{task}: {EXACT}" for task, part in parts.items() if part.relative_l2 == 0 and part.max_error == 0
+    ]
+
+
+def is_exact(row: Row) -> bool:
+    """The same of a row of any table."""
+    return any(row.get(f"{part}relative_l2") == 0 == row.get(f"{part}max_error") for part in ("", "latency_"))
 
 
 def task_status(cell: RecordedCell, task: TaskName) -> tuple[str | None, str | None]:

@@ -12,12 +12,11 @@ from arena.contract.round import Round
 from reporting import generation, gpu, nodes, retry
 from reporting.columns import TIMED, Row
 from reporting.fields import flag, megabytes, six
-from reporting.outcome import culprit, reason_of, skipped, status
+from reporting.outcome import LOG_LINES, culprit, exact, reason_of, skipped, status
 from reporting.rounds import RecordedCell
 from reporting.timing import Key, add_first, add_ratios, key, samples, timed, timings
 
 MEASURED_BY = "arena"
-LOG_LINES = 20
 
 
 def rows(
@@ -92,7 +91,7 @@ def identity(cell: RecordedCell, labels: Mapping[str, str]) -> Row:
         "framework_family": first.cell.framework,
         "lane": first.cell.lane,
         "verdict": cell.verdict.verdict,
-        "verdict_reasons": "; ".join(cell.verdict.reasons) or None,
+        "verdict_reasons": "; ".join([*cell.verdict.reasons, *exact(cell)]) or None,
         "reason_code": reason and reason.code,
         "reason_detail": reason and reason.detail,
         "rounds": len(cell.rounds),

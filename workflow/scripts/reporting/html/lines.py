@@ -14,6 +14,7 @@ from reporting import marks, origins
 from reporting.columns import Row
 from reporting.document.reasons import NOT_MEASURED
 from reporting.document.types import NOISY, Figure, Line, Place, Report, by_group, place
+from reporting.outcome import is_exact
 from reporting.quantities import Quantity
 
 LETTERS = {
@@ -141,8 +142,9 @@ def shown_lane(line: Line) -> str:
 
 
 def backend(row: Row) -> str:
-    """By which means the row computes, and the precision that its source asks for without a word."""
-    return md.one_line(", ".join(filter(None, (row["backend"], origins.asks_for(row)))))
+    """By which means the row computes, the precision that its source asks for without a word, and what is odd."""
+    exact = "implausibly exact" if is_exact(row) else None
+    return md.one_line(", ".join(filter(None, (row["backend"], origins.asks_for(row), exact))))
 
 
 def figure(told: Figure) -> dict[str, Any]:
