@@ -6,8 +6,8 @@ import golden
 import records
 from platform_csv import analysis_of, good, own_csv
 from published_csv import write_csv
-from reporting import analysis, columns, tables
-from reporting.document import build, inputs
+from reporting import analysis, columns, intake, tables
+from reporting.document import build
 from reporting.document.reasons import listed
 from reporting.document.types import by_group, place
 from reporting.quantities import TIMES
@@ -78,17 +78,19 @@ def test_a_figure_names_its_records_and_the_command_that_repeats_it(tmp_path):
 def test_published_figures_name_their_table_and_each_of_several(tmp_path):
     lines = ["Desk,Tiny,PyTorch,1,CPU,match,1,40,4,120,6.01", "Desk,Tiny,JAX,1,CPU,failed,,,,,"]
     paths = [write_csv(tmp_path / f"{name}.csv", line) for name, line in zip("ab", lines, strict=True)]
-    rows = inputs.published(paths)
+    rows = intake.published(paths)
     assert [row["records"] for row in rows] == [[str(path)] for path in paths]
     report = document(tmp_path, good("eager"), [records.verdict_record("eager")], ("eager",), rows)
     _, pytorch, jax = report.models[0].lines
     assert pytorch.source.files == (str(paths[0]),) and pytorch.source.command is None
     assert jax.figure("inference_ms").why == "failed; its source does not say why"
-    assert [len(group) for group in by_group(report.models[0].lines)] == [1, 2]
+    # A machine belongs to its file.
+    assert [len(group) for group in by_group(report.models[0].lines)] == [1, 1, 1]
+    assert (pytorch.machine, jax.machine) == ("Desk (a.csv)", "Desk (b.csv)")
 
 
 def test_a_printed_zero_is_never_first_and_keeps_the_place_from_the_others(tmp_path):
-    rows = inputs.published([golden.PUBLISHED])
+    rows = intake.published([golden.PUBLISHED])
     report = document(tmp_path, good("eager"), [records.verdict_record("eager")], ("eager",), rows)
     desk = [line for line in report.models[0].lines if not line.own]
     assert [line.figure("compile_s").mark for line in desk] == ["plain", "plain", "plain", "struck", "failed"]

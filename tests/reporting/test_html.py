@@ -194,13 +194,13 @@ def test_two_machines_of_one_name_are_told_apart(tmp_path):
         write_rows(tmp_path / f"{who}.csv", published_row(platform="This machine") | {"measured_by": who})
         for who in ("one", "two")
     ]
-    # The same cell from two sources is refused, so the second has another framework.
+    # One table twice is refused, so the second has another framework.
     files[1] = write_rows(
         files[1], published_row(platform="This machine", framework="X") | {"measured_by": "two"}
     )
     outline = Outline(render(tmp_path, mixed(tmp_path), files).read_text(encoding="utf-8"))
     names = list(dict.fromkeys(row[0] for row in outline.table("Tiny: times are medians")[1:]))
-    assert names == ["This machine (local, this run)", "This machine (one) †", "This machine (two) ‡"]
+    assert names == ["This machine (local, this run)", "This machine (one.csv) †", "This machine (two.csv) ‡"]
 
 
 @pytest.mark.parametrize(

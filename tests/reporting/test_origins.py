@@ -91,6 +91,7 @@ def test_only_rows_that_pass_in_float32_are_judged(tmp_path, own):
 
 def asked(**changes):
     row = {"platform": "NVIDIA GeForce RTX 5080", "framework": "PyTorch", "measured_by": "kvark/inferena"}
+    row["evidence"] = "original"
     return origins.asks_for(row | {"lane": None} | changes)
 
 
@@ -98,9 +99,10 @@ def test_what_a_source_asks_for_without_a_word_is_said_of_its_rows():
     """Its NVIDIA rows of PyTorch alone: other devices have no TF32, and a row with a lane says itself what it is."""
     assert asked() == "TF32"
     others = [
-        {"platform": "Apple M3"}, {"framework": "Candle"}, {"measured_by": "arena"}, {"lane": "float32"}
+        {"platform": "Apple M3"}, {"framework": "Candle"}, {"measured_by": "arena"}, {"lane": "float32"},
+        {"evidence": "claimed"},
     ]  # fmt: skip
-    assert [asked(**other) for other in others] == [None] * 4
+    assert [asked(**other) for other in others] == [None] * 5
 
 
 def test_the_source_s_note_has_the_call(tmp_path, own):

@@ -45,7 +45,10 @@ def test_main_table_shows_this_run_then_the_published_machines(tmp_path, mixed, 
     text = details(tmp_path, mixed, [other])
     found = table_lines(text, "\n## Tiny\n")
     assert [cells[0] for cells in found] == ["This machine", "", "", "", "Desk †"]
-    assert "† Measured elsewhere, by kvark/inferena (2026-04), by that source's own protocol" in text
+    assert (
+        "† Measured elsewhere, by kvark/inferena, other.csv (2026-04, 8 months before this run), claimed by"
+        in text
+    )
     eager, compiled, onnx, jax, published = found
     assert eager[1] == "PyTorch eager 2.13.0 (CPU)"
     assert re.fullmatch(r"\*\*\d\d\*\*", eager[3])
@@ -70,7 +73,10 @@ def test_the_report_has_this_run_s_rows_and_a_line_for_each_machine_elsewhere(tm
         "compile PyTorch 1.50 s; inference PyTorch 40 ms; latency PyTorch 4.0 ms; training PyTorch 120 ms"
     )
     assert f"\n- Desk †: {firsts}; 1 of 1 ranked.\n" in text
-    assert "† Measured elsewhere, by kvark/inferena (2026-04), by that source's own protocol" in text
+    assert (
+        "† Measured elsewhere, by kvark/inferena, other.csv (2026-04, 8 months before this run), claimed by"
+        in text
+    )
 
 
 def test_reasons_stand_under_the_table_with_the_command(tmp_path, mixed):
@@ -293,7 +299,7 @@ def test_our_own_csv_can_be_published_elsewhere(tmp_path, mixed):
     found = table_lines(text, "\n## Tiny\n")
     assert [cells[0] for cells in found if cells[0]] == ["This machine", "Their machine †"]
     assert [cells[1:] for cells in found[:4]] == [cells[1:] for cells in found[4:]]
-    assert "by arena (2026-11-22)" in text
+    assert "by arena, elsewhere.csv (2026-11-22, no older than this run), claimed by its source" in text
 
 
 def refusal(directory, own, **options):

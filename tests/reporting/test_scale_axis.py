@@ -198,13 +198,15 @@ def test_work_and_card_come_into_the_csv():
 
 
 def test_a_table_of_this_arena_s_is_told_from_those_of_others():
-    ours = {"measured_by": "arena", "date": "2026-11-22", "verdict": "pass", "reason_code": None}
-    theirs = {"measured_by": "kvark/inferena", "date": "2026-04"}
+    ours = {"measured_by": "arena", "date": "2026-11-22", "source": "h200.jsonl", "evidence": "recomputed"}
+    theirs = {"measured_by": "kvark/inferena", "date": "2026-04", "source": "m3.csv", "evidence": "original"}
     for row in (ours, theirs):
         row |= {"platform": "Apple M3", "framework": "JAX"}
     notes = [note for _, note in comparison.sources([ours, theirs]).values()]
-    assert notes[0].startswith("arena (2026-11-22), by this arena's own protocol and gate")
-    assert notes[1].startswith("kvark/inferena (2026-04), by that source's own protocol: not to be compared")
+    assert notes[0].startswith(
+        "arena, h200.jsonl (2026-11-22), recomputed here from its records, by this arena's"
+    )
+    assert notes[1].startswith("kvark/inferena (2026-04), by the original's own protocol: not to be compared")
 
 
 def test_marks_are_the_same_in_every_table():

@@ -23,8 +23,8 @@ if __name__ == "__main__":
 
 import records  # noqa: E402
 from platform_csv import own_csv  # noqa: E402
-from reporting import analysis  # noqa: E402
-from reporting.document import build, inputs  # noqa: E402
+from reporting import analysis, intake  # noqa: E402
+from reporting.document import build  # noqa: E402
 from reporting.html import document  # noqa: E402
 from reporting.html import evidence as behind  # noqa: E402
 from reporting.writers import charts, machine, markdown  # noqa: E402
@@ -86,7 +86,7 @@ def written(directory: Path, times: dict[str, float] | None = None) -> dict[str,
 
 def _written(times: dict[str, float]) -> dict[str, str]:
     table = own_csv(Path(), rounds(times), verdicts(), ROWS)
-    published = [row | {"records": [PUBLISHED.name]} for row in inputs.published([PUBLISHED])]
+    published = [row | {"records": [PUBLISHED.name]} for row in intake.published([PUBLISHED])]
     own = analysis.read([Path("local.json")])
     report = build.report(own, published, CAPTIONS, ["JAX: it is\ngolden."])
     told = machine.content(report, None)

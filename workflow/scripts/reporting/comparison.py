@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from reporting import ages, origins, standing
 from reporting import markdown as md
-from reporting import origins
 from reporting.columns import TASKS, Row
 from reporting.marks import RANKED
 
@@ -15,10 +15,7 @@ FIGURES: dict[str, Callable[[float], md.Markdown]] = {
     **{f"{task}_ms": md.milliseconds for task in TASKS},
 }
 MARKS = ("†", "‡", "§")
-PROTOCOLS = {
-    True: "by this arena's own protocol and gate, in other processes on another machine",
-    False: "by that source's own protocol: not to be compared with this run sample by sample",
-}
+UNNAMED = "a source that the file does not name"
 
 
 def platforms(rows: list[Row]) -> dict[tuple[Any, ...], list[Row]]:
@@ -50,30 +47,33 @@ def best(rows: list[Row], column: str) -> list[Row]:
     return [row for row in found if row[column] == found[0][column]]
 
 
-def source_of(row: Row) -> tuple[str | None, str | None]:
-    """Who measured a published row, and when."""
-    return row.get("measured_by"), row.get("date")
+def source_of(row: Row) -> tuple[str, str | None, str | None]:
+    """What a published row rests on, the file that says so, and whom that names.
+
+    The tables of the original are one source.
+    """
+    evidence = row.get("evidence") or standing.CLAIMED
+    return evidence, None if evidence == standing.ORIGINAL else row.get("source"), row.get("measured_by")
 
 
 def sources(
-    published: list[Row], escape: Callable[[str], str] = md.escaped
+    published: list[Row], escape: Callable[[str], str] = md.escaped, measured: str | None = None
 ) -> dict[tuple[Any, ...], tuple[str, md.Markdown]]:
-    """Mark and note of each source of published rows, its name and date as ``escape`` writes them."""
-    notes: dict[tuple[Any, ...], tuple[str, md.Markdown]] = {}
+    """Mark and note of each source of published rows, its names and dates as ``escape`` writes them.
+
+    ``measured`` is the day of this run, YYYY-MM-DD: from it the note counts how old the table is.
+    """
+    found: dict[tuple[Any, ...], list[Row]] = {}
     for row in published:
-        if (key := source_of(row)) in notes:
-            continue
-        count = len(notes)
+        found.setdefault(source_of(row), []).append(row)
+    notes: dict[tuple[Any, ...], tuple[str, md.Markdown]] = {}
+    for count, (key, rows) in enumerate(found.items()):
+        evidence, file, by = key
         mark = MARKS[count] if count < len(MARKS) else f"{MARKS[0]}{count + 1}"
-        by = key[0] or "a source that the file does not name"
-        who = escape(f"{by} ({key[1]})" if key[1] else by)
-        words = [who, PROTOCOLS[is_ours(row)]]
-        if said := origins.precision_note([each for each in published if source_of(each) == key]):
+        when = ages.period([row["date"] for row in rows if row.get("date")], measured)
+        who = ", ".join(filter(None, (by or UNNAMED, file)))
+        words = [escape(f"{who} ({when})" if when else who), standing.WORDS[evidence]]
+        if said := origins.precision_note(rows):
             words.append(escape(said))
         notes[key] = (mark, md.Markdown(", ".join(words)))
     return notes
-
-
-def is_ours(row: Row) -> bool:
-    """Whether a published row was measured by this arena's protocol: it says what only that records."""
-    return row.get("verdict") is not None or row.get("reason_code") is not None

@@ -13,7 +13,7 @@ import math
 from collections import Counter, defaultdict
 
 from arena.contract.cell import TaskName
-from reporting import comparison, machines, quantities
+from reporting import comparison, machines, quantities, standing
 from reporting import markdown as md
 from reporting.columns import TASKS, Row
 from reporting.doubts import disagreements, gate
@@ -135,21 +135,27 @@ def _range(
 
 
 def wins(groups: list[Group]) -> list[Finding]:
-    """By maker of the machine and task: how often each framework is first, and where it is not."""
-    tallies: dict[tuple[bool, str, TaskName], list[tuple[Group, list[Row]]]] = defaultdict(list)
+    """By maker of the machine and task: how often each framework is first, and where it is not.
+
+    What is recomputed, claimed, or the original's is counted apart.
+    """
+    tallies: dict[tuple[bool, str, str, TaskName], list[tuple[Group, list[Row]]]] = defaultdict(list)
     for group in groups:
         who = machines.maker(group.platform)
         if not who:
             continue
         for task in TASKS:
             if len(ranked := group.ranked(f"{task}_ms")) > 1:
-                tallies[group.own, who, task].append((group, comparison.best(ranked, f"{task}_ms")))
+                tallies[group.own, group.evidence, who, task].append(
+                    (group, comparison.best(ranked, f"{task}_ms"))
+                )
     found = []
-    for (own, who, task), contests in tallies.items():
+    for (own, evidence, who, task), contests in tallies.items():
         entered = Counter(row["framework"] for group, _ in contests for row in group.ranked(f"{task}_ms"))
         firsts = Counter(row["framework"] for _, first in contests for row in first)
         for framework, count in firsts.most_common():
-            found.append(_share(own, who, task, framework, count, entered[framework], contests))
+            of_whom = f"{who} ({evidence})" if evidence == standing.CLAIMED else who
+            found.append(_share(own, of_whom, task, framework, count, entered[framework], contests))
     return found
 
 

@@ -38,6 +38,11 @@ class Group:
     own: bool
     rows: list[Row]
 
+    @property
+    def evidence(self) -> str:
+        """What a published table rests on (``reporting.standing``); empty for this run's."""
+        return str(self.rows[0].get("evidence") or "")
+
     def ranked(self, column: str, more: bool = False) -> list[Row]:
         """Rows with right results and a figure, best first."""
         found = [row for row in self.rows if row["status"] in RANKED and row.get(column)]

@@ -1,56 +1,106 @@
 """CSVs of strangers, checked as a whole: each fault is refused with file, line and column.
 
-``tables.read`` checks one field at a time; here stands what only a whole line or a whole file shows, as a
-pandera schema: pandera names the failing record of a table of any size, and a check is one line.
+``tables.lines`` checks one field at a time; here stands what only a whole line or a whole file shows. The plan of a
+run, report.md and the page read published tables here, so that all of them take and refuse the same. It needs
+Python's own library alone: the plan looks before anything is measured, in the environment of Snakemake.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
-import pandera.pandas as pa
+from reporting import claims, standing, tables
+from reporting.columns import BEHIND, PUBLISHED_STATUSES, Row
+from reporting.submissions import strict_json
 
-from reporting import tables
-from reporting.columns import BOOLEAN, NUMERIC, TASKS, TIMED, Row
-
-NAME_LIMIT = 200  # characters of a name: more is no name, and makes a table unreadable
-TEXT_LIMIT = 100_000  # of a log's tail, a list of packages or a column of the stranger's own
+MOST_BYTES = 32 * 2**20  # of one CSV
+MOST_ROWS = 100_000
 FIELD_LIMIT = 2**31 - 1  # of the CSV reader, so that it is the checks below which refuse, naming the column
-NAMES = (
-    "platform",
-    "model",
-    "framework",
-    "version",
-    "backend",
-    "status",
-    "lane",
-    "measured_by",
-    "date",
-    "row",
-)
 SHOWN = 5  # faults listed in one message
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+()-]{0,99}", re.ASCII)
+STAMPS = ("source", "evidence", *BEHIND)  # keys of a row that the reader sets, and no file may
+
+Gate = Mapping[str, Mapping[str, float]]  # by lane: the tolerances, and close_factor
 
 
-def read(paths: Iterable[Path], statuses: tuple[str, ...]) -> list[Row]:
+def read(paths: Iterable[Path], statuses: tuple[str, ...], gate: Gate | None = None) -> list[Row]:
     """All rows of these CSVs as ``tables.read`` gives them, after further checks.
 
-    Raises ValueError, with file, line and column, for what ``tables.read`` refuses and for: bytes that are
-    not UTF-8, text of absurd length, a median outside its own interval (a sign of mixed units), and
-    figures in a cell that failed or is unsupported.
+    Raises ValueError, with file, line and column, for what ``tables.lines`` refuses, for bytes that are not
+    UTF-8, files and text of absurd size, a cell twice in one file, and what ``claims.faults`` finds: figures that
+    cannot be, and figures that contradict each other. ``gate`` has the tolerances by lane; without it nothing is
+    held against them.
     """
-    paths = list(paths)
+    return [row for path in paths for row in _file(path, statuses, gate)]
+
+
+def published(paths: Iterable[Path], recomputed: Iterable[Path] = (), gate: Gate | None = None) -> list[Row]:
+    """The rows of tables that were measured elsewhere, each with ``source``, its file's name, and ``evidence``;
+    ``records`` has the path.
+
+    ``recomputed`` are the CSVs that take_submission.py made of records (``NAME.csv`` of ``NAME.jsonl``).
+    A row that passes by its own word, with figures beyond the tolerances of ``gate``, comes as ``close``.
+    Raises ValueError as ``read`` does, and for two files of the same bytes.
+    """
+    rows: list[Row] = []
+    known: dict[bytes, Path] = {}
     for path in paths:
-        _check_encoding(path)
-    with _long_fields():
-        rows = tables.read(paths, statuses)
-        if rows:
-            _check(rows, paths)
+        data = _bytes(path)
+        if (first := known.setdefault(hashlib.sha256(data).digest(), path)) is not path:
+            raise ValueError(f"{path}: the same bytes as {first}; remove one")
+        evidence = standing.of(path, data)
+        found = _file(path, PUBLISHED_STATUSES, gate)
+        stamp = {"source": path.name, "evidence": evidence, "records": [path.as_posix()]}
+        rows += [row | stamp | {"status": claims.status(row, gate)} for row in found]
+    for path in recomputed:
+        name = path.with_suffix(".jsonl").name
+        found = _file(path, PUBLISHED_STATUSES, gate)
+        stamp = {"source": name, "evidence": standing.RECOMPUTED, "records": [path.as_posix()]}
+        rows += [row | stamp for row in found]
     return rows
+
+
+def _file(path: Path, statuses: tuple[str, ...], gate: Gate | None) -> list[Row]:
+    _check_encoding(path, _bytes(path))
+    with _long_fields():
+        _check_length(path)
+        numbered = list(tables.lines(path, statuses))
+    found: dict[tuple[int, str], None] = {}
+    seen: dict[tuple[Any, ...], int] = {}
+    for stamp in STAMPS:
+        if numbered and stamp in numbered[0][1]:
+            raise ValueError(f"{path}:1: column {stamp!r} is for the reader to fill; remove it")
+    for line, row in numbered:
+        key = tuple(row.get(name) for name in ("platform_id", "platform", "model", "framework", "row"))
+        if (first := seen.setdefault(key, line)) != line:
+            cell = " / ".join(part for part in key if part)
+            raise ValueError(f"{path}:{line}: {cell} is also at {path}:{first}; expected each cell once")
+    faults = claims.faults([row for _, row in numbered], gate)
+    for index, fault in sorted(faults, key=lambda pair: pair[0]):
+        found[numbered[index][0], fault] = None
+    if found:
+        lines = [f"{path}:{line}: {fault}" for line, fault in islice(found, SHOWN)]
+        raise ValueError("\n".join(lines + [f"and {len(found) - SHOWN} more"] * (len(found) > SHOWN)))
+    return [row for _, row in numbered]
+
+
+def _bytes(path: Path) -> bytes:
+    """A file's bytes. Raises ValueError for what is no file, or too long to be a table."""
+    if not path.is_file():
+        what = "a directory" if path.is_dir() else "a link to nothing" if path.is_symlink() else "no file"
+        raise ValueError(f"{path}: {what}; expected a CSV")
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise ValueError(
+            f"{path}: {size / 1e6:.0f} MB; expected a table of {MOST_BYTES / 1e6:.0f} MB at most"
+        )
+    return path.read_bytes()
 
 
 @contextmanager
@@ -62,8 +112,7 @@ def _long_fields() -> Iterator[None]:
         csv.field_size_limit(old)
 
 
-def _check_encoding(path: Path) -> None:
-    data = path.read_bytes()
+def _check_encoding(path: Path, data: bytes) -> None:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -74,81 +123,71 @@ def _check_encoding(path: Path) -> None:
         ) from error
 
 
-def schema(columns: Iterable[str]) -> pa.DataFrameSchema:
-    """The checks of a table with these columns; a null passes each of them."""
-    columns = set(columns)
-    limits = {name: NAME_LIMIT if name in NAMES else TEXT_LIMIT for name in columns}
-    text = {
-        name: pa.Column(
-            checks=pa.Check.str_length(max_value=limit, error=f"longer than {limit} characters"),
-            nullable=True,
-        )
-        for name, limit in limits.items()
-        if name not in NUMERIC | BOOLEAN | {"packages"}
-    }
-    whole = [
-        _ordered(task)
-        for task in TIMED
-        if {f"{task}_{end}" for end in ("low_ms", "ms", "high_ms")} <= columns
-    ]
-    return pa.DataFrameSchema(text, checks=[*whole, _no_figures(columns)])
+def _check_length(path: Path) -> None:
+    """Refuse a table of too many rows before its fields are looked at. What is no CSV is refused later."""
+    with open(path, encoding="utf-8-sig", newline="") as stream:
+        try:
+            if next(islice(csv.reader(stream, strict=True), MOST_ROWS + 1, None), None) is not None:
+                raise ValueError(f"{path}: more than {MOST_ROWS} rows; expected a table that people can read")
+        except csv.Error:
+            return
 
 
-def _ordered(task: str) -> pa.Check:
-    low, median, high = f"{task}_low_ms", f"{task}_ms", f"{task}_high_ms"
+def listed(directory: Path) -> tuple[list[Path], list[Path]]:
+    """The CSVs and the submissions of a folder of published tables, by name.
 
-    def inside(table: pd.DataFrame) -> pd.Series:
-        unknown = table[[low, median, high]].isna().any(axis=1)
-        # Figures are written with six decimals.
-        return unknown | ((table[low] <= table[median] + 1e-6) & (table[median] <= table[high] + 1e-6))
-
-    return pa.Check(
-        inside, error=f"column '{median}': outside its interval {low} … {high}; one unit for all?"
-    )
-
-
-def _no_figures(columns: set[str]) -> pa.Check:
-    names = [name for name in ("compile_s", *(f"{task}_ms" for task in TASKS)) if name in columns]
-
-    def empty(table: pd.DataFrame) -> pd.Series:
-        return ~table["status"].isin(("failed", "unsupported")) | table[names].isna().all(axis=1)
-
-    return pa.Check(empty, error="column 'status': failed or unsupported, yet the cell has figures")
-
-
-def _check(rows: list[Row], paths: list[Path]) -> None:
-    # A column that some files lack and that is empty in the others would be taken for numbers.
-    columns = dict.fromkeys(name for row in rows for name in row)
-    table = pd.DataFrame(
-        {
-            name: pd.Series([row.get(name) for row in rows], dtype=float if name in NUMERIC else object)
-            for name in columns
-        }
-    )
-    try:
-        schema(table.columns).validate(table, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        raise ValueError(_explain(error.failure_cases, paths)) from None
+    Raises ValueError, a line each, for a directory, a link to nothing or a name that Snakemake cannot take where
+    a table would be; for a table that is there twice; and for an account that is not of the CSV beside it.
+    """
+    kinds: dict[str, list[Path]] = {".csv": [], ".jsonl": [], ".json": []}
+    faults = []
+    for path in sorted(directory.iterdir()):
+        if path.suffix not in kinds or path.name.startswith("."):
+            continue
+        if path.is_dir():
+            faults.append(f"{path}: a directory; expected a file, or another name")
+        elif not path.exists():
+            faults.append(f"{path}: a link to nothing ({path.readlink()}); put the file there, or remove it")
+        elif not FILE_NAME.fullmatch(path.name):
+            faults.append(
+                f"{path}: expected a name of up to 100 letters, digits, spaces and . _ + - ( ); rename it"
+            )
+        else:
+            kinds[path.suffix].append(path)
+    tables, submissions, accounts = kinds.values()
+    for path in submissions:
+        if (table := path.with_suffix(".csv")) in tables:
+            faults.append(f"{table}: its records are beside it, in {path.name}; remove the table")
+    for path in accounts:
+        if (table := path.with_suffix(".csv")) in tables:
+            faults += _account(path, table)
+    if faults:
+        raise ValueError("\n".join(faults))
+    return tables, submissions
 
 
-def _explain(cases: pd.DataFrame, paths: list[Path]) -> str:
-    """The first faults, a line each, in the order of the files."""
-    found: dict[tuple[int, str], None] = {}
-    for case in cases.sort_values("index", kind="stable").itertuples():
-        whole = case.schema_context == "DataFrameSchema"
-        found[int(case.index), case.check if whole else f"column {case.column!r}: {case.check}"] = None
-    lines = [f"{_place(paths, index)}: {fault}" for index, fault in islice(found, SHOWN)]
-    return "\n".join(lines + [f"and {len(found) - SHOWN} more"] * (len(found) > SHOWN))
-
-
-def _place(paths: list[Path], index: int) -> str:
-    """``file:line`` of the record with this number among those of all files, as ``tables.read`` counts."""
+def digest(paths: Iterable[Path], *texts: str) -> str:
+    """SHA-256 of files, their names and contents, and of texts."""
+    found = hashlib.sha256()
     for path in paths:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            next(reader, None)
-            for fields in reader:
-                if fields and index == 0:
-                    return f"{path}:{reader.line_num}"
-                index -= bool(fields)
-    raise IndexError(index)
+        found.update(f"{path}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    for text in texts:
+        found.update(hashlib.sha256(text.encode()).digest())
+    return found.hexdigest()
+
+
+def _account(path: Path, table: Path) -> list[str]:
+    """What is wrong with the account of a table; nothing if it is the one of this very table."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return [f"{path}: {path.stat().st_size / 1e6:.0f} MB; expected {MOST_BYTES / 1e6:.0f} MB at most"]
+        account = strict_json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        return [f"{path}: {error}"]
+    told = account.get("table_sha256") if isinstance(account, dict) else None
+    found = hashlib.sha256(table.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+    if told != found:
+        return [
+            f"{path}: key table_sha256: {str(told)[:64]!r}, yet {table.name} has {found}; send both of one run"
+        ]
+    return []

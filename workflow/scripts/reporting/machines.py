@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 
 from reporting.columns import Row
 from reporting.markdown import one_line
 
-Key = tuple[str | None, str, str]  # (who measured it, None for this run; platform_id; platform)
+Key = tuple[str | None, str, str]  # (the file it stands in, None for this run; platform_id; platform)
 
 MAKERS = {
     "NVIDIA": r"nvidia|geforce|rtx|tesla|quadro",
@@ -22,21 +23,45 @@ FILLER = re.compile(
 )
 
 
+#: Letters of other scripts that look like Latin ones, and those.
+LOOKALIKES = str.maketrans(
+    "АВЕЅІЈКМНОРСТУХаеіјоѕрсухкмнтвΑΒΕΖΗΙΚΜΝΟΡΤΥΧοαινρτυχκɑ|!ıł",
+    "ABESIJKMHOPCTYXaeijospcyxkmhtbABEZHIKMNOPTYXoaivptuxkallil",
+)
+
+DIGITS = str.maketrans("01i", "oll")
+
+
 def key(row: Row, own: bool) -> Key:
-    """What tells one machine from another; two of one name from two sources are two machines."""
-    return (None if own else row.get("measured_by") or "", row.get("platform_id") or "", row["platform"])
+    """What tells one machine from another: the file first, so that no row joins another file's machine."""
+    where = None if own else row.get("source") or row.get("measured_by") or ""
+    return (where, row.get("platform_id") or "", row["platform"])
 
 
 def labels(keys: list[Key]) -> dict[Key, str]:
-    """A name for each machine; where several share theirs, with what tells them apart."""
+    """A name for each machine; where several look alike, with what tells them apart.
+
+    Names look alike that differ in case, spaces, the form of a letter, or a letter of another script.
+    """
     names = {each: one_line(each[-1]) for each in keys}
-    counts = Counter(names.values())
-    result = {}
-    for each, name in names.items():
-        origin = "this run" if each[0] is None else each[0] or "source not named"
-        apart = ", ".join(filter(None, (one_line(each[1]), one_line(origin))))
-        result[each] = f"{name} ({apart})" if counts[name] > 1 else name
-    return result
+    for _ in range(3):  # with what tells it apart, a name may look like a third one
+        counts = Counter(map(_look, names.values()))
+        if max(counts.values(), default=1) == 1:
+            break
+        names = {each: _apart(each) if counts[_look(name)] > 1 else name for each, name in names.items()}
+    return names
+
+
+def _apart(key: Key) -> str:
+    origin = "this run" if key[0] is None else key[0] or "source not named"
+    beside = ", ".join(filter(None, (one_line(key[1]), one_line(origin))))
+    return f"{one_line(key[-1])} ({beside})"
+
+
+def _look(name: str) -> str:
+    """Equal for names that a reader takes for one."""
+    plain = unicodedata.normalize("NFKC", name.translate(LOOKALIKES))
+    return "".join(plain.translate(LOOKALIKES).casefold().translate(DIGITS).split())
 
 
 def maker(name: str) -> str | None:

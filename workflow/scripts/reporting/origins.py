@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reporting import markdown as md
+from reporting import standing
 from reporting.columns import Row
 
 MARKS = ("◇", "◆", "○", "●")
@@ -53,8 +54,15 @@ def loss_check(rows: list[Row], expected: float | None) -> md.Markdown | None:
 
 
 def asks_for(row: Row) -> str | None:
-    """``TF32`` where a published row's own code asks for it, though the row names no precision; else None."""
-    if row.get("lane") or not row["platform"].startswith("NVIDIA"):
+    """``TF32`` where a published row's own code asks for it, though the row names no precision; else None.
+
+    Known of the original's own tables alone, not of a file that names it.
+    """
+    if (
+        row.get("evidence") != standing.ORIGINAL
+        or row.get("lane")
+        or not row["platform"].startswith("NVIDIA")
+    ):
         return None
     return "TF32" if (row.get("measured_by"), row["framework"].split()[0]) in ASKS_FOR_TF32 else None
 

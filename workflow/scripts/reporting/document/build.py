@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reporting import comparison, findings, marks, origins, quantities, scale_axis, views
+from reporting import ages, comparison, findings, marks, origins, quantities, scale_axis, views
 from reporting.columns import Row
 from reporting.details import SERIES
 from reporting.document.reasons import why
@@ -31,7 +31,7 @@ def report(
     groups = grouped(own, published)
     names = list(dict.fromkeys(row["model"] for row in own))
     absent = sorted({row["model"] for row in published}.difference(names))
-    sources = comparison.sources(published, str)
+    sources = comparison.sources(published, str, ages.measured(own))
     signs = {source: mark for source, (mark, _) in sources.items()}
     return Report(
         own=own,

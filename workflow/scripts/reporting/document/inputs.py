@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from reporting import analysis, intake
-from reporting.columns import PUBLISHED_STATUSES, Row
+from reporting.columns import Row
 from reporting.document import build
 from reporting.document.types import Report
 
@@ -19,6 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say what the document is made of."""
     parser.add_argument("--analyses", nargs="+", type=Path, required=True, help="this run's platforms, JSON")
     parser.add_argument("--published", nargs="*", type=Path, default=[], help="CSVs measured elsewhere")
+    parser.add_argument("--recomputed", nargs="*", type=Path, default=[], help="CSVs by take_submission.py")
+    parser.add_argument(
+        "--gate", type=json.loads, help="JSON {lane: tolerances}, to hold published rows against"
+    )
     parser.add_argument("--captions", required=True, help="JSON: {model: {title, url, caveats: [text]}}")
 
 
@@ -26,20 +29,8 @@ def report(args: argparse.Namespace, notes: Sequence[str] = ()) -> Report:
     """The document. Raises ValueError for what cannot be trusted to be shown, OSError for what cannot be read."""
     own = analysis.read(args.analyses)
     captions = parse_captions(args.captions, own)
-    return build.report(own, published(args.published), captions, notes)
-
-
-def published(paths: Sequence[Path]) -> list[Row]:
-    """The rows of these CSVs (``intake.read``), each with its file under ``records``."""
-    rows = intake.read(paths, PUBLISHED_STATUSES)
-    files = [path for path in paths for _ in range(_records(path))]
-    return [row | {"records": [path.as_posix()]} for row, path in zip(rows, files, strict=True)]
-
-
-def _records(path: Path) -> int:
-    """How many rows a CSV has that has been read before."""
-    with open(path, encoding="utf-8-sig", newline="") as stream:
-        return sum(1 for fields in csv.reader(stream, strict=True) if fields) - 1
+    published = intake.published(args.published, args.recomputed, args.gate)
+    return build.report(own, published, captions, notes)
 
 
 def parse_captions(text: str, own: Sequence[Row]) -> dict[str, dict[str, Any]]:

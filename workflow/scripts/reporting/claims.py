@@ -1,0 +1,263 @@
+"""What the rows of one table say of themselves: figures that cannot be, and figures that contradict each other."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from arena.judging import verdict as judging
+from reporting.columns import ALL, BOOLEAN, NUMERIC, TASKS, TIMED, Row
+
+NAME_LIMIT = 200  # characters of a name: more is no name, and makes a table unreadable
+TEXT_LIMIT = 100_000  # of a log's tail or a column of the stranger's own
+NAMES = frozenset(
+    {"platform", "model", "framework", "version", "backend", "status", "lane", "measured_by", "date", "row"}
+)
+LARGEST = 1e18  # of any figure: operations, bytes and times stay far below
+SMALLEST = 1e-300  # of any figure that is not 0: what follows from it by a division can still be printed
+LONGEST_MS = 1e9  # twelve days
+SHORTEST_MS = 1e-3  # of an iteration: a call of a function of Python's takes longer than a tenth of that
+RATIOS = 1e9  # of a ratio and its inverse
+FIRST_DAY = datetime.date(2015, 1, 1)  # no framework of the catalogue is older
+DATE = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?", re.ASCII)
+CODE = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
+LANES = ("float32", "tf32", "bfloat16", "float16", "int8")
+STATES = ("ok", "failed", "unsupported")
+JUDGED = ("pass", "close", "different")
+WORDS: dict[str, tuple[str, ...]] = {
+    "verdict": JUDGED,
+    "condition": ("clean", "noisy", "invalid"),
+    **{f"{task}_status": STATES for task in TIMED},
+    # As reporting.series names them, which needs more than Python's own library.
+    **{f"{task}_series": ("flat", "falling", "jumps") for task in TIMED},
+}
+COUNTS = frozenset(column.name for column in ALL if column.unit == "count")
+SHARES = ("top1_agreement", "latency_top1_agreement")
+SLACK = 1e-6  # figures are written with six decimals or six digits
+APART = (
+    1.25  # a ratio in the table, over the ratio of the times in it: more is no rounding and no other average
+)
+
+#: The figure of the gate by the column that holds it.
+GATED = {
+    "relative_l2": "relative_l2",
+    "max_error": "max_error",
+    "top1_agreement": "top1_agreement",
+    "loss_error": "loss_error",
+    "mean_kl": "mean_kl",
+    "latency_relative_l2": "relative_l2",
+    "latency_max_error": "max_error",
+    "latency_top1_agreement": "top1_agreement",
+    "training_loss_error": "loss_error",
+    "gradient_norm_error": "gradient_norm_error",
+    "gradient_cosine": "gradient_cosine",
+}
+
+Gate = Mapping[str, Mapping[str, float]]
+Fault = tuple[int, str]  # the row's index; the fault, naming the column
+
+
+def faults(rows: list[Row], gate: Gate | None = None, today: datetime.date | None = None) -> Iterator[Fault]:
+    """Every fault of the rows of one table.
+
+    ``gate`` has tolerances and ``close_factor`` by lane: a row that passes with figures beyond even the wider
+    limits contradicts itself. No date is later than the day after ``today``.
+    """
+    latest = (today or datetime.datetime.now(datetime.UTC).date()) + datetime.timedelta(days=1)
+    for index, row in enumerate(rows):
+        for found in (_lengths(row), _words(row, gate), _sizes(row), _figures(row), _verdict(row, gate)):
+            for fault in found:
+                yield index, fault
+        if row.get("date") and (wrong := _date(row["date"], latest)):
+            yield index, f"column 'date': {row['date']!r}; {wrong}"
+    yield from _ranks(rows)
+
+
+def _lengths(row: Row) -> Iterator[str]:
+    for name, value in row.items():
+        if name in NUMERIC or name in BOOLEAN or not isinstance(value, str):
+            continue
+        limit = NAME_LIMIT if name in NAMES else TEXT_LIMIT
+        if len(value) > limit:
+            yield f"column {name!r}: longer than {limit} characters"
+
+
+def _words(row: Row, gate: Gate | None) -> Iterator[str]:
+    lanes = dict.fromkeys((*LANES, *(gate or {})))
+    for name, known in (*WORDS.items(), ("lane", tuple(lanes))):
+        value = row.get(name)
+        if value is not None and value not in known:
+            yield f"column {name!r}: {_short(value)}; expected {', '.join(known)}, or nothing"
+    code = row.get("reason_code")
+    if code is not None and not CODE.fullmatch(code):
+        yield f"column 'reason_code': {_short(code)}; expected a code of small letters, digits and dashes"
+
+
+def _sizes(row: Row) -> Iterator[str]:
+    """Figures that no measurement gives."""
+    for name in NUMERIC & row.keys():
+        value = row[name]
+        if value is None or math.isinf(value):  # a loss that overflowed
+            continue
+        size, expected = abs(value), ""
+        if size > LARGEST or 0 < size < SMALLEST:
+            expected = f"0, or a size between {SMALLEST:g} and {LARGEST:g}"
+        elif name.endswith("_ms") and size > LONGEST_MS:
+            expected = f"{LONGEST_MS:g} ms at most"
+        elif name in TIMES and 0 < size < SHORTEST_MS:
+            expected = f"{SHORTEST_MS:g} ms or more: nothing that the arena runs takes less"
+        elif name in RATIO_COLUMNS and not 1 / RATIOS <= size <= RATIOS:
+            expected = f"a ratio between {1 / RATIOS:g} and {RATIOS:g}"
+        elif name in COUNTS and value != int(value):
+            expected = "a whole number"
+        elif name in SHARES and value > 1:
+            expected = "a share from 0 to 1"
+        elif name == "gradient_cosine" and size > 1 + SLACK:
+            expected = "a cosine, from -1 to 1"
+        if expected:
+            yield f"column {name!r}: {value:g}; expected {expected}"
+
+
+TIMES = frozenset(
+    f"{task}_{name}" for task in TIMED for name in ("ms", "low_ms", "high_ms", "p95_ms", "min_ms")
+)
+RATIO_COLUMNS = frozenset(
+    column.name
+    for column in ALL
+    if column.unit == "ratio" and any(word in column.name for word in ("_ratio", "_to_best"))
+)
+PERIODS = {
+    name: (f"{name}_low", f"{name}_high")
+    for name in sorted(RATIO_COLUMNS | {f"{part}_tokens_per_s" for part in ("prefill", "decode")})
+    if not name.endswith(("_low", "_high"))
+}
+
+
+def _figures(row: Row) -> Iterator[str]:
+    """Figures of a line that contradict each other."""
+    status, verdict = row["status"], row.get("verdict")
+    have = [name for name in ("compile_s", *(f"{task}_ms" for task in TASKS)) if row.get(name) is not None]
+    if status in ("failed", "unsupported") and have:
+        yield "column 'status': failed or unsupported, yet the cell has figures"
+    if status == "match" and verdict:
+        yield "column 'verdict': there is one, yet the status is that of another protocol, match"
+    if verdict and not row.get("lane"):
+        yield "column 'lane': empty, yet there is a verdict; expected the precision whose tolerances it was held to"
+    if verdict and status in JUDGED and status != verdict:
+        yield f"column 'status': {status}, yet the column 'verdict' says {verdict}"
+    for task in TIMED:
+        low, time, high = (row.get(f"{task}_{end}ms") for end in ("low_", "", "high_"))
+        if not _ordered(low, time, high):
+            yield f"column '{task}_ms': outside its interval {task}_low_ms … {task}_high_ms; one unit for all?"
+        least, p95 = row.get(f"{task}_min_ms"), row.get(f"{task}_p95_ms")
+        if not _ordered(least, p95) or not _ordered(least, time):
+            yield f"column '{task}_min_ms': more than {task}_ms or {task}_p95_ms; one unit for all?"
+        if time is not None and row.get(f"{task}_status") in ("failed", "unsupported"):
+            yield f"column '{task}_status': {row[f'{task}_status']}, yet {task}_ms has a figure"
+        if time is not None and row.get(f"{task}_samples") == 0:
+            yield f"column '{task}_samples': 0, yet {task}_ms has a figure"
+    for name, (low_end, high_end) in PERIODS.items():
+        if not _ordered(row.get(low_end), row.get(name), row.get(high_end)):
+            yield f"column {name!r}: outside its interval {low_end} … {high_end}"
+
+
+def _ordered(*values: float | None) -> bool:
+    """Whether the values that are known do not fall, but for rounding."""
+    known = [value for value in values if value is not None]
+    return all(a <= b + SLACK * max(1.0, abs(b)) for a, b in itertools.pairwise(known))
+
+
+def _verdict(row: Row, gate: Gate | None) -> Iterator[str]:
+    """A verdict that the row's own figures contradict: beyond even the limits for ``close``."""
+    if row["status"] not in ("pass", "close") or not gate:
+        return
+    for column, figure in GATED.items():
+        value = row.get(column)
+        if value is None:
+            continue
+        limits = [each[figure][1] for each in _limits(row, gate) if figure in each]
+        if limits and all(_beyond(figure, value, limit) for limit in limits):
+            widest = min(limits) if figure in judging.AT_LEAST else max(limits)
+            yield f"column {column!r}: {value:g}, yet the status is {row['status']}; the gate takes {widest:g}"
+
+
+def status(row: Row, gate: Gate | None) -> str:
+    """The row's status; ``close`` where it says ``pass`` with a figure beyond a tolerance of this configuration."""
+    found: str = row["status"]
+    if found != "pass" or not gate or row.get("lane") not in gate:
+        return found
+    (limits,) = _limits(row, gate)
+    beyond = (
+        _beyond(figure, row[column], limits[figure][0])
+        for column, figure in GATED.items()
+        if figure in limits and row.get(column) is not None
+    )
+    return "close" if any(beyond) else found
+
+
+def _limits(row: Row, gate: Gate) -> list[dict[str, tuple[float, float]]]:
+    """The limits of the row's lane; of every lane where it names none that is known."""
+    lanes = [row["lane"]] if row.get("lane") in gate else list(gate)
+    return [
+        judging.limits(
+            {name: value for name, value in gate[lane].items() if name != "close_factor"},
+            gate[lane]["close_factor"],
+        )
+        for lane in lanes
+    ]
+
+
+def _beyond(figure: str, value: float, limit: float) -> bool:
+    return value < limit if figure in judging.AT_LEAST else value > limit
+
+
+def _date(text: str, latest: datetime.date) -> str:
+    found = DATE.fullmatch(text)
+    try:
+        if not found:
+            raise ValueError
+        day = datetime.date(int(found[1]), int(found[2]), int(found[3] or 1))
+    except ValueError:
+        return "expected a day, YYYY-MM-DD, or a month, YYYY-MM"
+    return "" if FIRST_DAY <= day <= latest else f"expected a day from {FIRST_DAY} to {latest}"
+
+
+def _ranks(rows: list[Row]) -> Iterator[Fault]:
+    """Ratios to the fastest, and first places, that the times of the same table contradict."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for index, row in enumerate(rows):
+        key = (row.get("platform_id"), row["platform"], row["model"], row.get("lane"))
+        groups.setdefault(key, []).append(index)
+    for members in groups.values():
+        for task in TIMED:
+            times = [
+                time for index in members
+                if rows[index]["status"] == "pass" and (time := rows[index].get(f"{task}_ms"))
+            ]  # fmt: skip
+            for index in members:
+                row = rows[index]
+                time, ratio, first = (row.get(f"{task}_{name}") for name in ("ms", "to_best", "first"))
+                if first and (row["status"] != "pass" or not time):
+                    yield index, f"column '{task}_first': true, yet the row is not ranked"
+                    continue
+                if not time or not times:
+                    continue
+                known = time / min(times)
+                # A wide interval may reach the fastest from afar.
+                low = row.get(f"{task}_to_best_low")
+                if first and min(known, known if low is None else low) > APART:
+                    yield index, f"column '{task}_first': true, yet {known:.3g} times as slow as the fastest"
+                if ratio and not 1 / APART <= ratio / known <= APART:
+                    yield (
+                        index,
+                        f"column '{task}_to_best': {ratio:g}, yet the times of the table give {known:.3g}",
+                    )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return repr(text if len(text) <= 60 else f"{text[:60]}…")

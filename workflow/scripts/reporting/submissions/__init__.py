@@ -1,0 +1,1 @@
+"""Records of one platform in one file, and the table recomputed from them."""
