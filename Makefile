@@ -9,7 +9,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE PYTHONINSPECT PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEPLOY := workflow/deploy
 
-.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock bundle compare fidelity try new-framework aa bench clean
+.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock bundle submission compare fidelity try new-framework aa bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s%s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,9 @@ lock: setup  ## pin what the direct requirements in envs/ need (ENV=jax: only th
 
 bundle: setup  ## everything for a machine without a network, in pieces (ARGS='--envs pytorch jax --out bundle')
 	python workflow/tools/bundle.py $(ARGS)
+
+submission: setup  ## pack a platform's records into one file to send (ARGS='--label "My machine" --out my-machine.jsonl')
+	@python workflow/tools/submission.py $(ARGS)
 
 compare: setup  ## what changed between two platform CSVs or results directories (OLD=... NEW=...)
 	@python workflow/tools/compare.py $(OLD) $(NEW) $(ARGS)

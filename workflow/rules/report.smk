@@ -73,6 +73,38 @@ rule provenance:
         " --allocations {input.allocations:q} --command {params.command:q} --out {output.facts:q} 2> {log:q}"
 
 
+# The table of a submission, by the code and the tolerances of this run.
+rule take_submission:
+    input:
+        script=script("take_submission.py"),
+        submission=lambda wildcards: here(
+            ROOT / CONFIG["published"] / f"{wildcards.name}.jsonl"
+        ),
+    output:
+        table="results/published/{name}.csv",
+    log:
+        "results/logs/published/{name}.log",
+    wildcard_constraints:
+        name="[^/]+",
+    conda:
+        env("report")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        code=code("take_submission.py"),
+        gate=as_json(CONFIG["gate"]),
+        catalogue=known,
+        least_difference=CONFIG["report"]["least_difference"],
+    message:
+        "{wildcards.name}: recompute its table from its records"
+    shell:
+        "python {input.script:q} --submission {input.submission:q} --gate {params.gate:q}"
+        " --catalogue {params.catalogue:q} --least-difference {params.least_difference}"
+        " --out {output.table:q} 2> {log:q}"
+
+
 rule report:
     input:
         script=script("render_report.py"),
@@ -80,6 +112,7 @@ rule report:
         details=here(ROOT / "report" / "details.md.j2"),
         analyses=expand("results/analysis/{platform}.json", platform=PLATFORMS),
         published=published(),
+        recomputed=recomputed(),
     output:
         markdown="results/report.md",
         details="results/details.md",
@@ -95,10 +128,12 @@ rule report:
         code=code("render_report.py"),
         captions=captions(),
         notes=notes(),
+        gate=as_json(CONFIG["gate"]),
     message:
         "Write the report"
     shell:
         "python {input.script:q} --analyses {input.analyses:q} --published {input.published:q}"
+        " --recomputed {input.recomputed:q} --gate {params.gate:q}"
         " --template {input.template:q} --details-template {input.details:q}"
         " --captions {params.captions:q} --notes {params.notes:q}"
         " --out {output.markdown:q} --details {output.details:q} 2> {log:q}"
@@ -111,6 +146,7 @@ rule page:
         assets=[here(path) for path in sorted((ROOT / "report" / "html").iterdir())],
         analyses=expand("results/analysis/{platform}.json", platform=PLATFORMS),
         published=published(),
+        recomputed=recomputed(),
         rounds=of_every_platform(
             "results/benchmarks/{platform}/{model}/{row}/round-{n}.json"
         ),
@@ -144,10 +180,12 @@ rule page:
     params:
         code=code("render_html.py"),
         captions=captions(),
+        gate=as_json(CONFIG["gate"]),
     message:
         "Write the report as a page"
     shell:
         "python {input.script:q} --analyses {input.analyses:q} --published {input.published:q}"
+        " --recomputed {input.recomputed:q} --gate {params.gate:q}"
         " --rounds {input.rounds:q} --validations {input.validations:q}"
         " --template {input.template:q} --captions {params.captions:q} --html {output.page:q}"
         " --json {output.data:q} --figures {output.figures:q} 2> {log:q}"

@@ -5,6 +5,8 @@ import csv
 from arena import files
 from models import flops
 from arena.configuration.loader import float32_row
+from reporting import catalogue, intake
+from reporting.submissions import lines
 
 
 def gate(wildcards):
@@ -189,10 +191,62 @@ def notes():
     return said
 
 
+@cache
+def project():
+    """Models and rows as this project has them, whatever this run makes of them: what submissions are held against."""
+    return catalogue.of(resolve({}, ROOT))
+
+
+def read_published():
+    """Refuse what strangers sent and cannot be shown before anything is measured; the tables and submissions."""
+    try:
+        tables, submissions = intake.listed(ROOT / CONFIG["published"])
+        if workflow.is_main_process:
+            judge_published(tables, submissions)
+    except ValueError as error:
+        raise WorkflowError(str(error)) from error
+    return tables, submissions
+
+
+def judge_published(tables, submissions):
+    """Read all of them as the reports will; what was taken once is taken, until it or a rule changes."""
+    remembered = Path(".snakemake/arena-published")
+    rules = [code("take_submission.py"), as_json(CONFIG["gate"])]
+    configured = sorted((ROOT / "config").glob("*/*.yaml"))
+    judged = intake.digest([*tables, *submissions, *configured], *rules)
+    if remembered.exists() and remembered.read_text(encoding="utf-8") == judged:
+        return
+    # Its import takes longer than a run with nothing to do may.
+    from reporting.submissions import evidence
+
+    intake.published(tables, gate=CONFIG["gate"])
+    for path in submissions:
+        evidence.read(path, project())
+    files.write_text(remembered, judged)
+
+
+PUBLISHED_TABLES, SUBMISSIONS = read_published()
+
+
+def known(wildcards):
+    """What this project knows of the models and rows of a submission, and of no others: they change nothing there."""
+    names = lines.names(ROOT / CONFIG["published"] / f"{wildcards.name}.jsonl")
+    return as_json(
+        {
+            part: {name: entry for name, entry in entries.items() if name in names}
+            for part, entries in project().items()
+        }
+    )
+
+
 def published():
     """Platform tables that were measured elsewhere."""
-    directory = ROOT / CONFIG["published"]
-    return [here(path) for path in sorted(directory.glob("*.csv"))]
+    return [here(path) for path in PUBLISHED_TABLES]
+
+
+def recomputed():
+    """The tables of submissions."""
+    return [f"results/published/{path.stem}.csv" for path in SUBMISSIONS]
 
 
 def complain_about_failures():

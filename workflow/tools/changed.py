@@ -25,7 +25,7 @@ FOLLOWS = plan.reason_in_words("Input files updated by another job", None)
 CHANGED = re.compile(r"environment (.*) changed$")
 PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*==\s*([^\s;]+)")
 NAMES = {"benchmark": "measurement", "benchmark_repeat": "measurement", "validate": "validation"}
-REPORTS = {"platform", "report", "page"}
+REPORTS = {"platform", "take_submission", "report", "page"}
 LISTED = 4  # packages named in a line
 
 Job = dict[str, Any]

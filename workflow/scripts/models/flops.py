@@ -38,7 +38,7 @@ def llama(config: Mapping[str, Any], shapes: Shapes) -> int:
     per_layer = hidden * (2 * queries + 2 * keys + 3 * inner)
     weights = layers * per_layer + hidden * config["vocab_size"]
     pairs = length * (length + 1) // 2
-    return batch * (2 * length * weights + layers * 4 * queries * pairs)
+    return int(batch * (2 * length * weights + layers * 4 * queries * pairs))
 
 
 def resnet(config: Mapping[str, Any], shapes: Shapes) -> int:
@@ -63,7 +63,7 @@ def resnet(config: Mapping[str, Any], shapes: Shapes) -> int:
             if index == 0:
                 total += 2 * _area(size) * entering * leaving
             entering = leaving
-    return batch * (total + 2 * entering * config["num_classes"])
+    return int(batch * (total + 2 * entering * config["num_classes"]))
 
 
 def _halved(edge: int) -> int:

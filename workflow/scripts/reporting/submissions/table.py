@@ -1,0 +1,80 @@
+"""The table of a submission, recomputed: medians, intervals and ranks from its samples, verdicts from its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from arena.contract.verdict import Verdict
+from arena.judging import verdict as judging
+from arena.weights import source
+from reporting import rows
+from reporting.columns import Row
+from reporting.rounds import RecordedCell
+from reporting.submissions.evidence import Submission, judge
+
+Gate = Mapping[str, Mapping[str, float]]
+
+
+def recomputed(
+    submission: Submission, gate: Gate, catalogue: Mapping[str, Any], least_difference: float
+) -> list[Row]:
+    """The rows of a submission, by this project's code and tolerances.
+
+    ``gate`` has the configured tolerances and close_factor by lane; ``catalogue`` is this project's: besides what
+    ``evidence.read`` takes of it, each row's ``label`` and ``options``, ``float32_rows`` and each model's ``work``.
+    A row that the project does not know, or that ran with other options, goes by its id and not by a name that the
+    file might give it. Raises ValueError where the gate lacks a lane of the records.
+    """
+    for cell in submission.cells:
+        lane = cell.rounds[0].cell.lane
+        if lane not in gate:
+            raise ValueError(
+                f"{cell.paths[0]}: lane {lane!r} has no tolerances; expected one of {', '.join(gate)}"
+            )
+    cells = [_judged(cell, submission.gate, gate) for cell in submission.cells]
+    models = {cell.model: submission.models[cell.model] for cell in cells}
+    found = rows.rows(
+        cells,
+        submission.label,
+        submission.baseline,
+        {name: source.words(model["source"]) for name, model in models.items()},
+        labels={cell.row: label(cell, catalogue) for cell in cells},
+        float32_rows=catalogue.get("float32_rows", {}),
+        work={name: work for name, work in catalogue.get("work", {}).items() if name in models},
+        least_difference=least_difference,
+    )
+    # To try again is for those who have the machine.
+    return [row | {"measured_by": submission.measured_by or rows.MEASURED_BY, "retry": None} for row in found]
+
+
+def label(cell: RecordedCell, catalogue: Mapping[str, Any]) -> str:
+    """What the cell's row is called in the reports."""
+    known = catalogue.get("rows", {}).get(cell.row)
+    if known is None:
+        return cell.row
+    name: str = known["label"]
+    return name if cell.rounds[0].cell.options == known["options"] else f"{name} (other options)"
+
+
+def _judged(cell: RecordedCell, theirs: Gate, ours: Gate) -> RecordedCell:
+    """The cell with the verdict that its figures have under our tolerances.
+
+    A claim that is worse than its figures are stays: a figure that overflowed is null in a record.
+    """
+    claimed = cell.verdict
+    if claimed.verdict is None:
+        return cell
+    again, _ = judge(claimed, theirs[claimed.lane])
+    here, reasons = judge(claimed, ours[claimed.lane])
+    rank = judging.VERDICTS.index
+    verdict = here if again == claimed.verdict else max(here, claimed.verdict, key=rank)
+    if verdict == claimed.verdict:
+        return cell
+    words = [f"{part}: {why}" for part, why in reasons]
+    return replace(cell, verdict=_with(claimed, verdict, words))
+
+
+def _with(claimed: Verdict, verdict: str, reasons: list[str]) -> Verdict:
+    return replace(claimed, verdict=verdict, reasons=reasons)  # type: ignore[arg-type]
