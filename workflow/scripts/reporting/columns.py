@@ -45,7 +45,7 @@ REQUIRED = (
 )
 
 IDENTITY = (
-    Column("measured_by", "", "whose protocol: `arena` for files written here; readers see it as a label"),
+    Column("measured_by", "", "who measured, by the file's own word: `arena` for files written here"),
     Column("date", "", "day of the first round, YYYY-MM-DD (UTC); YYYY-MM will do where published"),
     Column("commit", "", "the arena's git commit; ends in `-dirty` if files differed from it"),
     Column("platform_id", "", "the platform's name in the config"),
