@@ -24,6 +24,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", nargs="+", type=Path, required=True, help="round-*.json of every cell")
     parser.add_argument("--validations", nargs="+", type=Path, required=True, help="verdict of every cell")
     parser.add_argument("--sources", nargs="+", type=Path, required=True, help="every MODEL/source.json")
+    parser.add_argument(
+        "--allocations", nargs="*", type=Path, default=[], help="allocations.py's account, if any"
+    )
     parser.add_argument("--retry", required=True, help="the program that measures a cell again")
     parser.add_argument("--labels", type=json.loads, required=True, help="JSON {row: its name in the report}")
     parser.add_argument(
@@ -44,7 +47,9 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     try:
-        cells = rounds.cells(args.rounds, args.validations, args.platform, args.models, args.rows)
+        cells = rounds.cells(
+            args.rounds, args.validations, args.platform, args.models, args.rows, args.allocations
+        )
         weights = rounds.weights(args.sources, args.models)
         table = rows.rows(
             cells,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,10 @@ from reporting.intervals.model import Model, is_first
 
 SPREAD = 0.01  # between processes, as a share of the time
 SLOWER = 1.05  # of the row that is slower, to see that differences are found at all
+FAR = 4.0  # the same for the row whose processes differ by WILD
+WILD = 0.4
 LEAST = 0.02  # report.least_difference
+TARGET, MORE = 0.02, 3  # protocol.adaptive.target, and how many rounds are allowed beyond the planned ones
 CASES = {
     "normal": "normal, every cell alike",
     "heavy": "heavy tails: Student's t with 3 degrees of freedom",
@@ -29,7 +32,13 @@ CASES = {
     "drift": "each round moves the whole machine by 2 %",
     "unequal": "cells differ: from 0.4 to 2.7 % between processes (19 of 20)",
     "few": "normal, 2 models of 3 rows",
+    "wild": "one cell has 40 % between processes; found is it, if four times slower",
+    "adaptive": "cells differ as above, up to 3 rounds more where over 2 %",
+    "parts": "measured in two parts, 5 % apart, that share one row of five",
 }
+
+Cell = tuple[int, int]  # model, row
+Measured = dict[Hashable, float]  # log medians by round
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class Rates:
     apart: float  # pairs of equal rows of which one loses the first place
     lost: float  # tables of equal rows in which at least one loses the first place
     lost_any: float  # the same if no difference were too small to matter
-    found: float  # rows slower by SLOWER that lose the first place
+    found: float  # rows slower by SLOWER (``wild``: FAR) that lose the first place
     half: float  # median half-width, as a share of the time
 
 
@@ -54,9 +63,40 @@ def errors(case: str, cells: int, rounds: int, rng: np.random.Generator) -> np.n
         return normal + 0.1 * (rng.random((cells, rounds)) < 0.05)
     if case == "drift":
         return normal + 0.02 * rng.standard_normal(rounds)
-    if case == "unequal":
+    if case in ("unequal", "adaptive"):
         return normal * np.exp(0.5 * rng.standard_normal((cells, 1)))
+    if case == "wild":
+        normal[0] *= WILD / SPREAD
     return normal
+
+
+def machine(case: str, keys: Sequence[Cell], rounds: int, rng: np.random.Generator) -> dict[Cell, Measured]:
+    """What is measured of cells whose true time is 1: by cell, log medians by the name of the round."""
+    if case == "parts":
+        shifts = np.array([[-0.025], [0.025]]) + 0.005 * rng.standard_normal((2, rounds))
+        return {
+            key: {
+                (part, number): shifts[part, number] + SPREAD * rng.standard_normal()
+                for part in ((0, 1) if key[1] == 0 else (key[1] % 2,))
+                for number in range(rounds)
+            }
+            for key in keys
+        }
+    drawn = errors(case, len(keys), rounds + (MORE if case == "adaptive" else 0), rng)
+    counts = dict.fromkeys(keys, rounds)
+    if case == "adaptive":
+        first = modelled(
+            {key: dict(enumerate(values[:rounds])) for key, values in zip(keys, drawn, strict=True)}
+        )
+        for key in keys:
+            counts[key] = min(first.processes(key, TARGET) or rounds, rounds + MORE)
+    return {key: dict(enumerate(values[: counts[key]])) for key, values in zip(keys, drawn, strict=True)}
+
+
+def modelled(logs: Mapping[Cell, Measured]) -> Model[Cell]:
+    """What the report makes of it."""
+    medians = {key: [math.exp(value) for value in each.values()] for key, each in logs.items()}
+    return Model(medians, dict.fromkeys(medians, ""), {key: list(each) for key, each in logs.items()})
 
 
 def simulate(case: str, rounds: int, simulations: int, seed: int = 20261122) -> Rates:
@@ -64,24 +104,33 @@ def simulate(case: str, rounds: int, simulations: int, seed: int = 20261122) -> 
     rng = np.random.default_rng([seed, rounds, *case.encode()])
     models, rows = (2, 3) if case == "few" else (5, 5)
     keys = [(model, row) for model in range(models) for row in range(rows)]
+    pair = (1, 2) if case == "parts" else (0, 1)  # of rows; the first is the one that is slower
     found: dict[str, list[float]] = defaultdict(list)
     for _ in range(simulations):
-        logs = dict(zip(keys, errors(case, len(keys), rounds, rng), strict=True))
-        equal = Model({key: np.exp(values) for key, values in logs.items()}, dict.fromkeys(keys, ""))
-        slower = {key: np.exp(values) * (SLOWER if key[1] == 0 else 1.0) for key, values in logs.items()}
-        unequal = Model(slower, dict.fromkeys(keys, ""))
+        logs = machine(case, keys, rounds, rng)
+        equal = modelled(logs)
+        by = math.log(FAR if case == "wild" else SLOWER)
+        slower = [key for key in keys if key[1] == pair[0] and (case != "wild" or key == keys[0])]
+        unequal = modelled(
+            {
+                key: {name: value + by * (key in slower) for name, value in each.items()}
+                for key, each in logs.items()
+            }
+        )
         for key in keys:
             time = equal.time(key)
             found["time"].append(time.low <= 1 <= time.high)
             found["half"].append(math.log(time.high / time.low) / 2)
         for model in range(models):
             table = [(model, row) for row in range(rows)]
-            ratio = equal.ratio(table[0], table[1])
+            two = [table[row] for row in pair]
+            ratio = equal.ratio(*two)
             found["ratio"].append(ratio.low <= 1 <= ratio.high)
-            found["apart"].append(_lost(equal, table[:2], LEAST))
+            found["apart"].append(_lost(equal, two, LEAST))
             found["lost"].append(_lost(equal, table, LEAST))
             found["lost_any"].append(_lost(equal, table, 0.0))
-            found["found"].append(not is_first(unequal.to_best(table)[table[0]], LEAST))
+            for key in set(table) & set(slower):
+                found["found"].append(not is_first(unequal.to_best(table)[key], LEAST))
     half = float(np.median(found.pop("half")))
     return Rates(**{name: float(np.mean(values)) for name, values in found.items()}, half=half)
 

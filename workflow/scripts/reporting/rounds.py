@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +23,26 @@ class RecordedCell:
     rounds: list[Round]
     paths: list[Path]  # of the rounds
     verdict: Verdict
+    allotted: list[Hashable] | None = (
+        None  # what names each round among those of other cells; else its number
+    )
+
+    @property
+    def blocks(self) -> list[Hashable]:
+        """For each round, what is the same for the cells that were measured in turn with it."""
+        return self.allotted or [record.round for record in self.rounds]
 
 
 def cells(
-    rounds: Iterable[Path], validations: Iterable[Path], platform: str, models: list[str], rows: list[str]
+    rounds: Iterable[Path],
+    validations: Iterable[Path],
+    platform: str,
+    models: list[str],
+    rows: list[str],
+    allocations: Iterable[Path] = (),
 ) -> list[RecordedCell]:
-    """Every cell of ``models`` x ``rows``, in that order.
+    """Every cell of ``models`` x ``rows``, in that order. ``allocations``: the accounts of allotted rounds
+    (workflow/tools/allocations.py), where they were measured in parts.
 
     Raises ValueError naming the file or the cell if a file is no such record or of another platform, a cell
     lacks a round or its verdict, there is one too many, or ``status`` and verdict contradict each other.
@@ -58,7 +72,8 @@ def cells(
         for model, row in found:
             if (model, row) not in wanted:
                 raise ValueError(f"{model} / {row}: a {name} of a cell that --models and --rows do not name")
-    return [_cell(*key, by_cell[key], verdicts[key]) for key in wanted]
+    allotted = _allotted(allocations)
+    return [_cell(*key, by_cell[key], verdicts[key], allotted) for key in wanted]
 
 
 def weights(sources: Iterable[Path], models: list[str]) -> dict[str, str]:
@@ -82,7 +97,26 @@ def _check(path: Path, found: str, platform: str) -> None:
         raise ValueError(f"{path}: platform is {found!r}; expected {platform!r}")
 
 
-def _cell(model: str, row: str, found: dict[int, tuple[Path, Round]], verdict: Verdict) -> RecordedCell:
+def _allotted(accounts: Iterable[Path]) -> dict[tuple[str, int], Hashable]:
+    """By (MODEL/ROW, number of a round here): the allocation that it ran in, and its number there."""
+    found: dict[tuple[str, int], Hashable] = {}
+    for path in accounts:
+        try:
+            for allocation in files.read_json(path)["allocations"]:
+                for each in allocation["rounds"]:
+                    found[each["cell"], each["here"]] = (allocation["id"], each["there"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path}: no account of allocations ({error!r}); merge them again") from error
+    return found
+
+
+def _cell(
+    model: str,
+    row: str,
+    found: dict[int, tuple[Path, Round]],
+    verdict: Verdict,
+    allotted: Mapping[tuple[str, int], Hashable],
+) -> RecordedCell:
     numbers = sorted(found)
     if numbers != list(range(1, len(numbers) + 1)):
         raise ValueError(f"{model} / {row}: rounds {numbers}; expected 1 to {max(numbers)} without a gap")
@@ -90,4 +124,13 @@ def _cell(model: str, row: str, found: dict[int, tuple[Path, Round]], verdict: V
     measured = all(record.status == "ok" for record in records)
     if measured and verdict.verdict is None:
         raise ValueError(f"{model} / {row}: every round is ok, yet its verdict is null; validate again")
-    return RecordedCell(model, row, records, [found[number][0] for number in numbers], verdict)
+    blocks = None
+    if allotted:
+        name = f"{model}/{row}"
+        missing = [number for number in numbers if (name, number) not in allotted]
+        if missing:
+            raise ValueError(
+                f"{name}: round {missing[0]} is in no allocation's account; merge the allocations again"
+            )
+        blocks = [allotted[name, number] for number in numbers]
+    return RecordedCell(model, row, records, [found[number][0] for number in numbers], verdict, blocks)

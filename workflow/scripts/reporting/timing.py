@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,7 @@ def timed(
     """
     summaries: dict[Key, Summary] = {}
     lanes: dict[Key, str] = {}
+    rounds: dict[Key, list[Hashable]] = {}
     for cell in cells:
         found = of_cell(cell)
         if found is None:
@@ -59,8 +60,8 @@ def timed(
             summaries[key(cell)] = statistics.summary(found)
         except ValueError as error:
             raise ValueError(f"{cell.paths[0].parent}: {task}: {error}; measure the cell again") from error
-        lanes[key(cell)] = cell.rounds[0].cell.lane
-    return Timed(summaries, Model({name: each.medians for name, each in summaries.items()}, lanes))
+        lanes[key(cell)], rounds[key(cell)] = cell.rounds[0].cell.lane, cell.blocks
+    return Timed(summaries, Model({name: each.medians for name, each in summaries.items()}, lanes, rounds))
 
 
 def timings(cell: RecordedCell, task: TaskName, found: Timed) -> Row:

@@ -9,6 +9,9 @@ variance of log s^2. Those moments are taken of values winsorised at TAILS, and 
 F allows keeps more of its own (Phipson, Lee, Majewski, Alexander and Smyth, "Robust hyperparameter estimation
 protects against hypervariable genes", Annals of Applied Statistics 10, 2016): one cell that jumps from process
 to process widens its own interval, not everyone's.
+
+Of two processes alone, Student's t with one degree of freedom would say that a cell could be ten times faster than
+both of them. So the prior weighs at least as much as one more process, LEAST.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 TAILS = (0.05, 0.10)  # shares of log s^2 that are winsorised, below and above
+LEAST = 1.0  # d0 of any cell
 FLOOR = 1e-5  # of the median: two processes may agree to the nanosecond, and log 0 is no number
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(32)
 #: Where d0 is looked for. Above, the cells' variances are the same as far as can be seen.
@@ -44,37 +48,50 @@ class Prior:
         return np.where(finite, blended, self.scale), np.minimum(self.freedom + freedom, total)
 
 
+@dataclass(frozen=True)
+class Usual:
+    """s0^2 and d0 of the cells that are no outliers."""
+
+    scale: float
+    weight: float
+    coarse: bool = False  # the clock is too coarse to see most differences
+
+    def of(self, variances: np.ndarray, freedom: np.ndarray) -> Prior:
+        """The prior of cells with sample variances (cells,) of ``freedom`` (cells,). One without any freedom has
+        nothing of its own: its variance does not count.
+        """
+        if self.coarse:  # what is seen, equal for all
+            return Prior(self.scale, np.full(variances.size, np.inf))
+        return Prior(self.scale, _individual(variances / self.scale, freedom, self.weight))
+
+
 def common(variances: np.ndarray, freedom: np.ndarray) -> Prior:
     """One variance for all, the mean by degrees of freedom: for cells too few to tell whether theirs differ."""
     return Prior(float(np.average(variances, weights=freedom)), np.full(variances.size, np.inf))
 
 
-def fit(variances: np.ndarray, freedom: np.ndarray) -> Prior:
-    """The prior of sample variances (cells,), 0 or more, and the degrees of freedom (cells,) of each.
+def fit(variances: np.ndarray, freedom: int) -> Usual:
+    """The prior of sample variances (cells,), 0 or more, of ``freedom`` degrees of freedom each.
 
-    It is fitted to the cells with the commonest number of degrees of freedom above 0, and holds for all. A cell
-    without any has nothing of its own: its variance does not count.
-    Raises ValueError if no cell has any.
+    Raises ValueError if there are no cells or no degrees of freedom.
     """
-    numbers, counts = np.unique(freedom[freedom > 0], return_counts=True)
-    if not numbers.size:
-        raise ValueError(f"{variances.size} cells without degrees of freedom; expected one or more with some")
-    usual = int(numbers[counts.argmax()])
-    chosen = variances[freedom == usual]
-    middle = float(np.median(chosen))
-    if middle == 0.0:  # a clock too coarse to see a difference: take what is seen, equal for all
-        return Prior(float(chosen.mean()), np.full(variances.size, np.inf))
-    logs = np.log(np.maximum(chosen, FLOOR * middle))
+    if not variances.size or freedom < 1:
+        raise ValueError(
+            f"{variances.size} variances of {freedom} degrees of freedom; expected one or more of both"
+        )
+    middle = float(np.median(variances))
+    if middle == 0.0:
+        return Usual(float(variances.mean()), np.inf, coarse=True)
+    logs = np.log(np.maximum(variances, FLOOR * middle))
     logs = np.clip(logs, *np.quantile(logs, (TAILS[0], 1 - TAILS[1])))
-    means, spreads = _moments(usual)
+    means, spreads = _moments(freedom)
     spread = float(logs.var(ddof=1)) if logs.size > 1 else 0.0
     weight, mean = np.inf, float(means[-1])
     if spread > spreads[-1]:
         # The variance falls as d0 grows; np.interp wants ascending abscissae.
         weight = float(np.exp(np.interp(spread, spreads[-2::-1], np.log(FREEDOM)[::-1])))
         mean = float(np.interp(np.log(weight), np.log(FREEDOM), means[:-1]))
-    scale = float(np.exp(logs.mean() - mean))
-    return Prior(scale, _individual(variances / scale, freedom, weight))
+    return Usual(float(np.exp(logs.mean() - mean)), weight)
 
 
 @functools.cache
@@ -92,7 +109,7 @@ def _moments(freedom: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _individual(ratios: np.ndarray, freedom: np.ndarray, weight: float) -> np.ndarray:
     """d0 of each cell: the common one, less where s^2 / s0^2 is larger than so many draws would give."""
-    found = np.full(ratios.size, weight)
+    found = np.full(ratios.size, max(weight, LEAST))
     own = np.flatnonzero(freedom > 0)
     usual = min(weight, float(freedom.sum()))
     tails = special.fdtrc(freedom[own], usual, ratios[own])
@@ -104,7 +121,7 @@ def _individual(ratios: np.ndarray, freedom: np.ndarray, weight: float) -> np.nd
     least = _median_at(float(ratios[worst]), int(freedom[worst]), usual)
     found[own] = np.where(ordinary == 1.0, weight, ordinary * usual + (1 - ordinary) * least)
     order = own[np.argsort(-tails)]  # none may weigh the prior more than one that lies nearer to it
-    found[order] = np.minimum.accumulate(found[order])
+    found[order] = np.maximum(np.minimum.accumulate(found[order]), LEAST)
     return found
 
 
