@@ -10,6 +10,7 @@ import pytest
 
 import allocations
 from arena import files
+from arena.contract import codec, decision
 from runner import REPOSITORY, RUNNER, environ
 
 CARD = {"name": "NVIDIA H200", "uuid": "GPU-1", "driver": "580.159.04", "cuda_driver": "13.0"}
@@ -161,6 +162,28 @@ def test_a_round_without_verdict_is_not_packed(tmp_path, measured):
         allocations.AllocationError, match=r"has no verdict; make results/validation/gpu/Tiny/"
     ):
         allocations.pack(tmp_path / "a1/results", "gpu", "a1", tmp_path / "again.tar.gz")
+
+
+def test_extra_rounds_are_packed_as_they_were_decided(tmp_path, measured):
+    """Of mlx three rounds count, by a verdict of their own; jax has a third one from before it became calm."""
+    measured("a1", ALL | {"mlx": (3, "close", 1e-6), "jax": (3, "pass", 1e-6)}, 9)
+    results = tmp_path / "a1/results"
+    whole = verdict("Tiny", "mlx", "pass", 2e-6)
+    files.write_json(results / "validation/gpu/Tiny/mlx/rounds-3.json", whole)
+    rounds = {"Tiny/pytorch-eager": 1, "Tiny/mlx": 3, "Tiny/jax": 2}
+    cells = {
+        name: decision.Decided(rounds=count, why="", half_widths={}, started=[], judged=True)
+        for name, count in rounds.items()
+    }
+    decided = decision.Decision(platform="gpu", planned=2, max_rounds=3, target=0.02, cells=cells)
+    codec.write(results / "adaptive/gpu.json", decided)
+    allocations.pack(results, "gpu", "a1", tmp_path / "a1.tar.gz")
+    into = tmp_path / "results"
+    assert allocations.merge([tmp_path / "a1.tar.gz"], into, "h200", "pytorch-eager").startswith(
+        f"{into}: 6 rounds"
+    )
+    assert files.read_json(into / "validation/h200/Tiny/mlx.json") == whole | {"platform": "h200"}
+    assert not (into / "benchmarks/h200/Tiny/jax/round-3.json").exists()
 
 
 def test_a_foreign_archive_is_named(tmp_path):

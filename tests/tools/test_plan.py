@@ -201,3 +201,37 @@ def test_first_cause_is_named():
     )
     assert plan.reason_in_words(reason, None) == "changed: w/x.py, y, z and 1 more"
     assert plan.reason_in_words("A new reason", None) == "A new reason"
+
+
+def cell_job(rule, row, seconds=None, reason="", **wildcards):
+    return job(rule, seconds, platform="local", model="m", row=row, **wildcards) | {"reason": reason}
+
+
+@pytest.mark.parametrize(
+    ("reason", "count"),
+    [
+        ("Missing output files: results/adaptive/local.json", 6),  # every cell is decided on
+        ("Params have changed since last execution: before: 0.02 now: 0.01", 6),
+        ("Input files updated by another job: round-1.json", 2),  # the cell that is measured again
+        ("Params have changed since last execution: before: 'code arena:1f' now: 'code arena:2e'", 2),
+    ],
+)
+def test_extra_rounds_are_counted_for_the_cells_that_are_decided_on(reason, count):
+    past = [cell_job("benchmark", row, 9.0) for row in ("a", "b", "c")]
+    past += [cell_job("benchmark_repeat", row, 30.0, n="2") for row in ("a", "b", "c")]
+    jobs = [cell_job("benchmark", "a"), cell_job("benchmark_repeat", "a", n="2")]
+    jobs.append(job("decide_rounds", platform="local") | {"reason": reason})
+    planned = plan.Plan(jobs, past, [], [], extra=2)
+    minutes = {6: "3 min", 2: "1 min"}[count]
+    line = next(line for line in plan.rendered(planned, {}).splitlines() if line.startswith("Extra rounds"))
+    assert (
+        line
+        == f"Extra rounds, not in the table: at most {count} ({minutes}), decided by the spread measured."
+    )
+
+
+def test_where_nothing_is_decided_a_plan_says_nothing_of_extra_rounds():
+    jobs = [cell_job("benchmark", "a")]
+    assert "Extra rounds" not in plan.rendered(plan.Plan(jobs, [], [], [], extra=2), {})
+    deciding = job("decide_rounds", platform="local")
+    assert "Extra rounds" not in plan.rendered(plan.Plan([*jobs, deciding], [], [], []), {})

@@ -302,3 +302,34 @@ def test_a_killed_submitter_is_started_again_where_it_was(cluster, measured):
     assert cluster.plan() == set()
     kept = sorted(path.parent.name for path in cluster.directory.glob("results/history/*/*.csv"))
     assert kept == sorted(NODES)
+
+
+def test_a_cell_that_varies_gets_a_round_more_on_its_node(cluster, tmp_path):
+    """The decision is made where Snakemake runs, and the round is a job like any other."""
+    directory = tmp_path / "directory"
+    directory.mkdir()
+    options = {"options": {"sleeps_s": [0.05, 0.1]}}
+    overlay = {
+        "run": {"rows": ["zeros"]},
+        "platforms": [PLATFORMS[2]],
+        "protocol": {"rounds": 2, "adaptive": {"target": 0.1, "max_rounds": 3}},
+        "frameworks": {"zeros": {"rows": {"zeros": options}}},
+        # Zeros are wrong, and wrong cells get no more rounds.
+        "gate": {
+            "float32": {"relative_l2": 2.0, "max_error": 2.0, "top1_agreement": 0.0, "loss_error": 100.0}
+        },
+    }
+    (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(CONFIG | {"platforms": [PLATFORMS[2]]}))
+    (tmp_path / "adaptive.yaml").write_text(yaml.safe_dump(overlay))
+    configs = (cluster.configs[0], tmp_path / "overlay.yaml", tmp_path / "adaptive.yaml")
+    own = replace(cluster, directory=directory, configs=configs)
+    before = {job["id"] for job in cluster.slurm.jobs()}
+    done = own.run()
+    assert done.returncode == 0, done.stdout
+    jobs = [job for job in cluster.measuring() if job["id"] not in before]
+    wanted = [f"rule_benchmark_wildcards_epyc_{MODEL}_zeros"]
+    wanted += [f"rule_benchmark_repeat_wildcards_epyc_{MODEL}_zeros_{n}" for n in (2, 3)]
+    assert sorted(job["comment"] for job in jobs) == sorted(wanted)
+    assert {job["state"] for job in jobs} == {"COMPLETED"}
+    assert [row["rounds"] for row in own.table("epyc")] == ["3"]
+    assert own.plan() == set()

@@ -63,3 +63,6 @@ use rule benchmark as benchmark_repeat with:
     log:
         process="results/logs/benchmark/{platform}/{model}/{row}/round-{n}.log",
         supervisor="results/logs/benchmark/{platform}/{model}/{row}/round-{n}.supervisor.log",
+    message:
+        "{wildcards.model} in {wildcards.row} on {wildcards.platform}: round {params.round}"
+        f" ({ROUNDS[-1]} are planned)"

@@ -11,6 +11,7 @@ from arena.measuring import node
 # Seconds each, and they tell of the submitting command: not worth a place in a queue.
 localrules:
     all,
+    decide_rounds,
     platform,
     report,
     page,

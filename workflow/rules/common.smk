@@ -46,6 +46,8 @@ FRAMEWORKS = {
 }
 EXPORTS = frameworks.exports(CONFIG["frameworks"])
 ROUNDS = range(1, PROTOCOL["rounds"] + 1)
+# Whether cells may get more rounds than those: one alone tells nothing of what varies between them.
+ADAPTIVE = 1 < PROTOCOL["rounds"] < PROTOCOL["adaptive"]["max_rounds"]
 CORES = workflow.cores or 1
 THREADS = machine.usable_threads(
     CORES if PROTOCOL["threads"] == "auto" else PROTOCOL["threads"]

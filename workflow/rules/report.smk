@@ -4,8 +4,9 @@
 rule platform:
     input:
         script=script("collect_platform.py"),
-        rounds=cells("results/benchmarks/{platform}/{model}/{row}/round-{n}.json"),
-        validations=cells("results/validation/{platform}/{model}/{row}.json"),
+        rounds=lambda wildcards: rounds_on(wildcards.platform),
+        validations=lambda wildcards: verdicts_on(wildcards.platform),
+        allocations=lambda wildcards: allocations(wildcards.platform),
         sources=expand("results/models/{model}/source.json", model=RUN["models"]),
     output:
         table=report(
@@ -43,6 +44,7 @@ rule platform:
         " --retry {params.retry:q} --labels {params.labels:q} --float32-rows {params.float32_rows:q}"
         " --work {params.work:q} --rounds {input.rounds:q} --validations {input.validations:q}"
         " --sources {input.sources:q} --least-difference {params.least_difference}"
+        " --allocations {input.allocations:q}"
         " --analysis {output.analysis:q} --out {output.table:q} 2> {log:q}"
 
 
@@ -51,7 +53,7 @@ rule provenance:
     input:
         script=script("provenance.py"),
         table="results/platforms/{platform}.csv",
-        rounds=cells("results/benchmarks/{platform}/{model}/{row}/round-{n}.json"),
+        rounds=lambda wildcards: rounds_on(wildcards.platform),
         allocations=lambda wildcards: allocations(wildcards.platform),
     output:
         facts="results/platforms/{platform}.json",
@@ -147,12 +149,8 @@ rule page:
         analyses=expand("results/analysis/{platform}.json", platform=PLATFORMS),
         published=published(),
         recomputed=recomputed(),
-        rounds=of_every_platform(
-            "results/benchmarks/{platform}/{model}/{row}/round-{n}.json"
-        ),
-        validations=of_every_platform(
-            "results/validation/{platform}/{model}/{row}.json"
-        ),
+        rounds=lambda wildcards: rounds_on(*PLATFORMS),
+        validations=lambda wildcards: verdicts_on(*PLATFORMS),
     output:
         page=report(
             "results/report.html",

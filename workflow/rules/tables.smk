@@ -1,8 +1,10 @@
 """What the verdicts, tables and reports are told: tolerances, which files, captions, how to try again."""
 
 import csv
+import os
 
 from arena import files
+from arena.contract import decision
 from models import flops
 from arena.configuration.loader import float32_row
 from reporting import catalogue, intake
@@ -45,37 +47,81 @@ def merged_rounds(platform):
     return found
 
 
-def of_platform(pattern, platform):
-    """``pattern`` for every cell of the platform, and every round where it names one."""
+@cache
+def decision_in(path, changed_ns):
+    return decision.read(Path(path))
+
+
+def decided(platform):
+    """What of the platform's cells is decided. Until it is, Snakemake takes this for an incomplete checkpoint."""
+    path = checkpoints.decide_rounds.get(platform=platform).output.decision
+    return decision_in(path, os.stat(path).st_mtime_ns).cells
+
+
+@cache
+def run_cells(platform):
+    """Every cell that is run there, {platform, model, row}."""
+    cells = expand("{model}/{row}", model=RUN["models"], row=RUN["rows"])
+    keys = ("platform", "model", "row")
+    return [dict(zip(keys, (platform, *cell.split("/")))) for cell in cells]
+
+
+def counted_cells(platform):
+    """(cell, the numbers of the rounds that count for it, whether they are more than were planned) of all cells."""
     merged = merged_rounds(platform)
-    found = [
-        expand(
-            pattern,
-            platform=platform,
-            model=model,
-            row=row,
-            n=merged.get(f"{model}/{row}", ROUNDS),
-        )
-        for model in RUN["models"]
-        for row in RUN["rows"]
+    more = decided(platform) if ADAPTIVE and not merged else {}
+    for cell in run_cells(platform):
+        name = f"{cell['model']}/{cell['row']}"
+        if name in more and more[name].rounds > len(ROUNDS):
+            yield cell, range(1, more[name].rounds + 1), True
+        else:
+            yield cell, merged.get(name, ROUNDS), False
+
+
+ROUND = "results/benchmarks/{platform}/{model}/{row}/round-{n}.json"
+
+
+def rounds_on(*platforms):
+    """Every round that counts of the cells that are run there."""
+    return [
+        ROUND.format(n=n, **cell)
+        for platform in platforms
+        for cell, numbers, _ in counted_cells(platform)
+        for n in numbers
     ]
-    return list(dict.fromkeys(path for paths in found for path in paths))
 
 
-def cells(pattern):
-    """Input function: ``of_platform`` for the platform of the wildcards."""
-    return lambda wildcards: of_platform(pattern, wildcards.platform)
+VERDICT = "results/validation/{platform}/{model}/{row}.json"
+VERDICT_ON_MORE = "results/validation/{platform}/{model}/{row}/rounds-{n}.json"
 
 
-def of_every_platform(pattern):
-    return [path for platform in PLATFORMS for path in of_platform(pattern, platform)]
+def verdicts_on(*platforms):
+    """The verdict on each cell that is run there, on all rounds that count."""
+    return [
+        (VERDICT_ON_MORE if more else VERDICT).format(n=len(numbers), **cell)
+        for platform in platforms
+        for cell, numbers, more in counted_cells(platform)
+    ]
+
+
+def planned_rounds(wildcards):
+    """Every cell's planned rounds."""
+    cells = run_cells(wildcards.platform)
+    return [ROUND.format(n=n, **cell) for cell in cells for n in ROUNDS]
+
+
+def planned_verdicts(wildcards):
+    """The verdict on those of every cell."""
+    return [VERDICT.format(**cell) for cell in run_cells(wildcards.platform)]
 
 
 def rounds(pattern):
-    """Input function: ``pattern`` for every round of the cell."""
+    """Input function: ``pattern`` for every planned round of the cell, or for as many as its name says."""
 
     def of_cell(wildcards):
-        return expand(pattern, n=ROUNDS, **wildcards)
+        cell = {key: wildcards[key] for key in ("platform", "model", "row")}
+        numbers = range(1, int(wildcards.get("n", len(ROUNDS))) + 1)
+        return [pattern.format(n=n, **cell) for n in numbers]
 
     return of_cell
 

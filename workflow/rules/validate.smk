@@ -35,3 +35,13 @@ rule validate:
         " --reference-gradients {input.reference_gradients:q} --reference-json {input.reference_facts:q}"
         " --loss {params.loss:q} {params.gate:q}"
         " --out {output.verdict:q} 2> {log:q}"
+
+
+# On a cell that got more rounds than were planned (adaptive.smk): on its first n.
+use rule validate as validate_more with:
+    output:
+        verdict="results/validation/{platform}/{model}/{row}/rounds-{n}.json",
+    log:
+        "results/logs/validate/{platform}/{model}/{row}/rounds-{n}.log",
+    message:
+        "{wildcards.model} in {wildcards.row} on {wildcards.platform}: check {wildcards.n} rounds against the reference"

@@ -25,6 +25,7 @@ from typing import Any
 
 import library  # noqa: F401  (the path)
 from arena import files
+from reporting.counted import counted
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = 1
@@ -88,24 +89,22 @@ def pack(results: Path, platform: str, identity: str, out: Path) -> str:
         raise AllocationError(
             f"{results}/benchmarks/{platform} holds no round-*.json; was it measured under this name?"
         )
+    rounds, verdicts = counted(results, platform, rounds)
+    for cell, path in verdicts.items():
+        if not path.exists():
+            missing = f"results/{path.relative_to(results)}"
+            raise AllocationError(f"{cell} has no verdict; make {missing} first")
     records = [files.read_json(path) for path in rounds]
-    verdicts = sorted(results.glob(f"validation/{platform}/*/*.json"))
-    judged = {path.relative_to(results / "validation" / platform).with_suffix("") for path in verdicts}
-    for path in rounds:
-        cell = path.parent.relative_to(results / "benchmarks" / platform)
-        if cell not in judged:
-            raise AllocationError(
-                f"{path} has no verdict; make results/validation/{platform}/{cell}.json first"
-            )
     sources = sorted(results.glob("models/*/source.json"))
     facts = {"schema": SCHEMA, "id": identity, **described(records)}
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.part")
     with tarfile.open(part, "w:gz") as archive:
         _add(archive, FACTS, json.dumps(facts, indent=2).encode())
-        for kind, paths in (("benchmarks", rounds), ("validation", verdicts)):
-            for path in paths:
-                archive.add(path, f"{kind}/{path.relative_to(results / kind / platform)}")
+        for path in rounds:
+            archive.add(path, f"benchmarks/{path.relative_to(results / 'benchmarks' / platform)}")
+        for cell, path in verdicts.items():
+            archive.add(path, f"validation/{cell}.json")
         for path in sources:
             archive.add(path, f"models/{path.relative_to(results / 'models')}")
     part.replace(out)

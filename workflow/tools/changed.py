@@ -24,8 +24,9 @@ from arena.contract import round as rounds
 FOLLOWS = plan.reason_in_words("Input files updated by another job", None)
 CHANGED = re.compile(r"environment (.*) changed$")
 PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*==\s*([^\s;]+)")
-NAMES = {"benchmark": "measurement", "benchmark_repeat": "measurement", "validate": "validation"}
-REPORTS = {"platform", "take_submission", "report", "page"}
+NAMES = {"benchmark": "measurement", "benchmark_repeat": "measurement"}
+NAMES |= {"validate": "validation", "validate_more": "validation"}
+REPORTS = {"decide_rounds", "platform", "take_submission", "report", "page"}
 LISTED = 4  # packages named in a line
 
 Job = dict[str, Any]

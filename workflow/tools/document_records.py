@@ -16,12 +16,21 @@ import library  # noqa: F401
 from arena.contract.build import Built
 from arena.contract.cell import Cell, Job
 from arena.contract.codec import AtLeast
+from arena.contract.decision import Decision
 from arena.contract.measured import Measured
 from arena.contract.round import Round
 from arena.contract.verdict import Verdict
 
 # By the name of the file, workflow/schemas/{name}.schema.json.
-RECORDS = {"cell": Cell, "job": Job, "measured": Measured, "round": Round, "verdict": Verdict, "build": Built}
+RECORDS = {
+    "cell": Cell,
+    "job": Job,
+    "measured": Measured,
+    "round": Round,
+    "verdict": Verdict,
+    "decision": Decision,
+    "build": Built,
+}
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 PLAIN = {str: "string", Path: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 

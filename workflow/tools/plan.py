@@ -26,6 +26,9 @@ TOOLS = Path(__file__).resolve().parent  # holds the logger plugin, which Snakem
 DURATIONS = TOOLS.parents[1] / "config" / "durations.csv"
 COLUMNS = ["rule", "model", "row", "seconds"]
 
+MEASURING = ("benchmark", "benchmark_repeat")
+DECIDING = "decide_rounds"
+
 Key = tuple[str, str, str]  # rule, model, row; "" where a rule has no such wildcard
 
 
@@ -36,6 +39,7 @@ class Plan(NamedTuple):
     past: list[dict[str, Any]]  # rule, wildcards, env, seconds
     environments: list[str]  # env files to be installed first
     weights: list[str]  # where each model's weights come from, a sentence each
+    extra: int = 0  # rounds that a cell may get beyond the planned ones
 
 
 def dry_run(arguments: list[str]) -> Plan:
@@ -57,7 +61,8 @@ def dry_run(arguments: list[str]) -> Plan:
     if found["total"] and found["total"][-1] != len(found["job"]):
         raise SystemExit("Snakemake did not name every job; leave out --quiet")
     jobs = [job for job in found["job"] if job["works"]]
-    return Plan(jobs, found["past"], found["environment"], found["weights"])
+    extra = max(found["extra"], default=0)
+    return Plan(jobs, found["past"], found["environment"], found["weights"], extra)
 
 
 def environment() -> dict[str, str]:
@@ -128,7 +133,9 @@ def identity(job: Mapping[str, Any]) -> str:
 
 
 def key_of(job: Mapping[str, Any]) -> Key:
-    return (job["rule"], job["wildcards"].get("model", ""), job["wildcards"].get("row", ""))
+    """By what its like are known: a verdict on more rounds takes about as long as one on the planned ones."""
+    rule = {"validate_more": "validate"}.get(job["rule"], job["rule"])
+    return (rule, job["wildcards"].get("model", ""), job["wildcards"].get("row", ""))
 
 
 ONLY_CODE = re.compile(r" before: ((?:'code [^']*',?)+) now: ((?:'code [^']*',?)+) *$")
@@ -236,7 +243,38 @@ def rendered(plan: Plan, table: Mapping[Key, float]) -> str:
         text.append(
             f"environments to install first, not in the estimate: {listed(sorted(plan.environments), 99)}"
         )
-    return "\n".join([*text, *plan.weights, *notes(everything, estimator.from_table)])
+    return "\n".join(
+        [*text, *plan.weights, *extra_rounds(plan, table), *notes(everything, estimator.from_table)]
+    )
+
+
+def extra_rounds(plan: Plan, table: Mapping[Key, float]) -> list[str]:
+    """How many rounds the decision that is to be made (rules/adaptive.smk) may add at most, and how long they take."""
+    why = {
+        job["wildcards"]["platform"]: reason_in_words(job["reason"], None)
+        for job in plan.jobs
+        if job["rule"] == DECIDING
+    }
+    # A cell that is not measured again keeps what was decided, unless that was never, or for other settings.
+    anew = [
+        job for job in plan.past if why.get(job["wildcards"].get("platform")) in ("new", "settings changed")
+    ]
+    cells = {
+        tuple(job["wildcards"][name] for name in ("platform", "model", "row"))
+        for job in [*plan.jobs, *anew]
+        if job["rule"] in MEASURING and job["wildcards"].get("platform") in why
+    }
+    if not cells or not plan.extra:
+        return []
+    estimator = Estimator(plan.past, table)
+    seconds = [
+        estimator.seconds({"rule": MEASURING[1], "wildcards": {"model": model, "row": row}})
+        for _, model, row in sorted(cells)
+        for _ in range(plan.extra)
+    ]
+    return [
+        f"Extra rounds, not in the table: at most {len(seconds)} ({estimate(seconds)}), decided by the spread measured."
+    ]
 
 
 def notes(seconds: list[float | None], from_table: int) -> list[str]:

@@ -19,6 +19,22 @@ MADE = {
     "round": records.round_record(),
     "verdict": records.verdict_record(),
     "measured": codec.encode(Measured(status="ok", stage="load")),
+    "decision": {
+        "schema": 1,
+        "platform": "local",
+        "planned": 2,
+        "max_rounds": 3,
+        "target": 0.02,
+        "cells": {
+            "Tiny/eager": {
+                "rounds": 3,
+                "why": "inference ± 3.0 %",
+                "half_widths": {"inference": 0.03},
+                "started": ["2026-11-22T10:01:00+00:00", "2026-11-22T10:02:00+00:00"],
+                "judged": True,
+            }
+        },
+    },
     "build": {
         "status": "ok",
         "reason": None,

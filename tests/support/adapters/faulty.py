@@ -2,7 +2,7 @@
 
 ``fault`` strikes in task ``during`` (default inference), while the file ``while_exists`` exists, if
 that option is given. Without a fault it computes zeros of the right shape, which the gate must call
-different.
+different. An inference takes ``sleep_s``, or what ``sleeps_s`` has for its round.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ class Adapter(base.Adapter):
         images = self.job.task_inputs(task)["images"]
         shape = (images.shape[0], self.job.architecture().get("num_classes", CLASSES))
         pause = self.job.cell.options.get("sleep_s", 0.0)
+        if "sleeps_s" in self.job.cell.options:
+            sleeps = self.job.cell.options["sleeps_s"]
+            pause = sleeps[(self.job.round - 1) % len(sleeps)]
 
         def run():
             time.sleep(pause)

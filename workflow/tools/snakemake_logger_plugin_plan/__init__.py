@@ -9,6 +9,7 @@ Each line holds one of
     {"past": {rule, wildcards, env, seconds}}  a job of the graph: its env file, its last duration or null
     {"environment": path}                      an env that would be installed first
     {"weights": text}                          where a model's weights come from, as the rules put it
+    {"extra": count}                           up to how many rounds a cell may get beyond the planned ones
     {"total": count}                           the number of jobs, to check the above against
 """
 
@@ -53,6 +54,8 @@ class LogHandler(LogHandlerBase):
             self.write({"environment": path})
         elif event is None and record.getMessage().startswith("Weights of "):
             self.write({"weights": record.getMessage()})
+        elif hasattr(record, "extra_rounds"):
+            self.write({"extra": record.extra_rounds})
         elif record.levelno >= WARNING:
             print(self.format(record), file=sys.stderr)
 

@@ -15,6 +15,7 @@ from arena.contract import codec
 from arena.contract import round as contract_round
 from arena.contract import verdict as contract_verdict
 from arena.contract.round import Round
+from reporting.counted import counted
 from reporting.outcome import LOG_LINES
 from reporting.submissions import lines
 
@@ -65,6 +66,7 @@ def packed(
             f"{results}/benchmarks/{platform} holds no round-*.json; expected the records of a run, under the "
             "platform's name in its configuration"
         )
+    found, verdicts = counted(results, platform, found)
     rounds = [(path, contract_round.read(path)) for path in found if rows is None or path.parent.name in rows]
     if absent := set(rows or ()) - {record.cell.row for _, record in rounds}:
         raise PackingError(f"{results}/benchmarks/{platform}: no records of row {sorted(absent)[0]}")
@@ -86,7 +88,7 @@ def packed(
     records: list[tuple[str, dict[str, Any]]] = [("model", _model(results, name, config)) for name in names]
     records += [("round", clean.record(_round(path, record, cards, jobs))) for path, record in rounds]
     for model, row in cells:
-        path = results / "validation" / platform / model / f"{row}.json"
+        path = verdicts[f"{model}/{row}"]
         if not path.is_file():
             raise PackingError(f"{path}: missing; validate the cell first: snakemake {path}")
         records.append(("verdict", clean.record(codec.encode(contract_verdict.read(path)))))
