@@ -7,8 +7,9 @@ import jsonschema
 import pytest
 
 import pages
+import records
 from pages import Outline, mixed, published_row, render, write_rows
-from platform_csv import edit
+from platform_csv import edit, own_csv
 from published_csv import PUBLISHED
 from reporting import tables
 from reporting.columns import PUBLISHED_STATUSES
@@ -84,6 +85,15 @@ def test_the_page_needs_no_network_and_runs_only_its_own_scripts(outline, made):
     assert "unsafe-eval" not in policy and len(re.findall("sha256-", policy)) == text.count(
         '<script type="module">'
     )
+
+
+def test_a_run_without_any_figure_has_its_page_and_an_empty_folder(tmp_path):
+    """As on a platform whose accelerator is not there."""
+    failed = [records.failed(row, code="no-device") for row in ("eager", "jax")]
+    verdicts = [records.verdict_record(row, None) for row in ("eager", "jax")]
+    page = render(tmp_path, own_csv(tmp_path, failed, verdicts, ("eager", "jax")))
+    assert list((page.parent / "figures").iterdir()) == []
+    assert "no-device" in page.read_text(encoding="utf-8")
 
 
 def test_figures_are_files_with_plain_colours(made):

@@ -52,6 +52,7 @@ def render(args: argparse.Namespace) -> None:
     told = machine.content(report, machine.read_previous(args.json))
     evidence = behind.collect(report.lines(), args.rounds, args.validations)
     figures = {}
+    args.figures.mkdir(parents=True, exist_ok=True)  # promised, even where no model has a figure
     for model in report.models:
         bars = data.bars(model)
         if bars:
