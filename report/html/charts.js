@@ -5,18 +5,35 @@ const DECADES = 20; // as in charts.py
 const NOTES = { s: ", wrong", c: ", close" };
 
 // Vega draws with its expression interpreter, because the page's content policy forbids making code from text.
-const OPTIONS = { actions: false, renderer: "svg", ast: true, tooltip: false, defaultStyle: false };
+const OPTIONS = { actions: false, renderer: "svg", ast: true, tooltip: showPointTip, defaultStyle: false };
 
-function draw(place, name, values, lines, label, unit = "ms") {
+async function draw(place, name, values, height, label, change = () => {}) {
   const spec = structuredClone(data.specifications[name]);
-  spec.layer[0].encoding.x.title = unit;
-  Object.assign(spec, { data: { values }, height: 28 * lines });
-  return vegaEmbed(place, spec, OPTIONS).then(({ view }) => {
-    const svg = place.querySelector("svg");
-    svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", label);
-    return view;
-  });
+  change(spec);
+  Object.assign(spec, { data: { values }, height });
+  place.style.minHeight = `${height + 40}px`; // so that nothing moves when the chart comes
+  try {
+    await (vega ??= unpack());
+    await vegaEmbed(place, spec, OPTIONS);
+  } catch (error) {
+    place.textContent = `This browser cannot draw the chart: ${error.message}`;
+    return;
+  }
+  // The label says in words what the chart shows: its parts are no images of their own.
+  place.setAttribute("role", "img");
+  place.setAttribute("aria-label", label);
+  place.querySelector("svg").setAttribute("aria-hidden", "true");
+}
+
+// Vega comes packed, and is unpacked when the first chart is drawn. Its hash is in the page's content policy.
+let vega;
+async function unpack() {
+  const bytes = Uint8Array.from(atob(document.getElementById("vega").textContent), (each) => each.charCodeAt(0));
+  const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const script = make("script", { type: "module" }, await new Response(unpacked).text());
+  const loaded = new Promise((resolve) => addEventListener("vega", resolve, { once: true }));
+  document.head.append(script);
+  await loaded;
 }
 
 // As reporting/markdown.py prints them.
@@ -31,7 +48,7 @@ function bars(table, { column, unit, more }, lines) {
   const rows = lines
     .filter((i) => "bpcs".includes(marks[i]) && value[column][i] > 0)
     .map((i) => ({
-      framework: data.names.framework[framework[i]] + (state.lane === EVERY_LANE ? ` ${data.names.lane[lane[i]]}` : ""),
+      framework: data.names.framework[framework[i]] + (state.lane === EVERY ? ` ${data.names.lane[lane[i]]}` : ""),
       value: value[column][i],
       low: ends[column][i]?.[0] ?? value[column][i],
       high: ends[column][i]?.[1] ?? value[column][i],
@@ -66,21 +83,45 @@ function showCharts(place, table) {
     place.append(figure);
     const words = rows.map((row) => `${row.framework} ${row.label}`).join(", ");
     const unit = log ? `${quantity.unit}, logarithmic` : quantity.unit;
-    drawings.push(() => draw(figure.lastChild, log ? "log" : "linear", rows, rows.length, `${quantity.title}: ${words}`, unit));
+    const titled = (spec) => (spec.layer[0].encoding.x.title = unit);
+    const label = `${quantity.title}: ${words}`;
+    drawings.push(() => draw(figure.lastChild, log ? "log" : "linear", rows, 28 * rows.length, label, titled));
   }
   if (!drawings.length) place.innerHTML = "<p>No times to draw.</p>";
   for (const drawing of drawings) drawing(); // now that all have their places, and so their widths
 }
 
-function showStrips(body, name) {
-  for (const place of body.querySelectorAll("[data-strip]")) {
-    const rounds = data.samples[name][place.dataset.strip];
-    const rows = rounds.flatMap((samples, n) => [
-      ...samples.map((ms) => ({ process: n + 1, ms, median: false })),
-      { process: n + 1, ms: median(samples), median: true },
-    ]);
-    draw(place, "strip", rows, rounds.length, `Samples of ${place.dataset.strip} in ${rounds.length} processes`);
+// The charts of a cell's panel: samples in the order of time, and the gate's figures against their tolerances.
+function showEvidence(body, name) {
+  const { samples, ends, limits } = data.evidence[name];
+  for (const place of body.querySelectorAll("[data-trace]")) {
+    const task = place.dataset.trace;
+    const rows = traced(samples[task], ends[task]);
+    // Without an interval no layer for it: a scale would wait for its ends.
+    const layers = ({ layer }) => ends[task] ?? layer.shift();
+    draw(place, "trace", rows, 120, `Samples of ${task} in ${samples[task].length} processes`, layers);
   }
+  const place = body.querySelector("[data-limits]");
+  if (!place) return;
+  if (!limits.length) return place.remove();
+  const least = Math.min(...limits.map(([, at]) => at || 1), 1) / 3;
+  const rows = limits.map(([figure, at, label, close], order) => ({ figure, at: at || least, label, close, order }));
+  const words = limits.map(([figure, at]) => `${figure} ${at.toPrecision(2)}`).join(", ");
+  draw(place, "limits", rows, 22 * rows.length, `Multiples of what passes: ${words}`);
+}
+
+function traced(processes, ends) {
+  const gap = Math.ceil(Math.max(...processes.map(({ length }) => length)) / 20);
+  const rows = [];
+  let at = 0;
+  for (const [number, samples] of processes.entries()) {
+    const end = at + samples.length - 1;
+    rows.push({ kind: "median", at, end, ms: median(samples), label: `process ${number + 1}` });
+    rows.push(...samples.map((ms, i) => ({ kind: "sample", at: at + i, ms })));
+    at = end + 1 + gap;
+  }
+  if (ends) rows.push({ kind: "interval", at: 0, end: at - gap - 1, low: ends[0], high: ends[1] });
+  return rows;
 }
 
 function median(values) {

@@ -19,10 +19,15 @@ function update(isNewPlace = false) {
   const here = tables.filter((table) => current.contains(table.place));
   if (shown.tab !== state.tab) for (const table of here) table.limit = table.first;
   shown.tab = state.tab;
-  filters.hidden = !here.length;
+  filters.hidden = state.tab === "about";
+  // The arena's own protocol has number 0, and one view.
+  const machine = numberOf("platform", state.machine);
+  const parts = { table: here.length > 0, published: here.length > 0 || (machine !== null && data.overview.protocols[machine] > 0) };
+  for (const label of filters.querySelectorAll("[data-of]")) label.hidden = !parts[label.dataset.of];
   for (const field of filters.elements) if (field.name && field.value !== state[field.name]) field.value = state[field.name];
   const counts = here.map((table) => table.show());
   if (here.length) document.getElementById("status").textContent = `${counts.at(-1)} lines`;
+  if (state.tab === "overview") showOverview();
   const place = current.querySelector("[data-charts]");
   if (place) requestAnimationFrame(() => showCharts(place, here.at(-1)));
   showCell();
@@ -42,7 +47,7 @@ function showCell() {
   dialog.dataset.cell = state.cell;
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
-  showStrips(body, state.cell);
+  showEvidence(body, state.cell);
 }
 
 function setUpTabs() {
@@ -79,10 +84,11 @@ function setUpFilters() {
     for (const [value, text] of [first, ...names]) select.add(new Option(text, value));
   };
   const pairs = (names) => names.map((name) => [name, name]);
-  fill(machine, ["", "all"], pairs(data.names.platform));
+  for (const name of data.names.platform) machine.add(new Option(name, name));
+  machine.add(new Option("all machines", EVERY));
   fill(framework, ["", "all"], pairs([...data.names.framework].sort((a, b) => a.localeCompare(b))));
   const others = data.names.lane.filter((name) => name && name !== "float32");
-  fill(lane, ["", "float32"], [...pairs(others), [EVERY_LANE, "all"]]);
+  fill(lane, ["", "float32"], [...pairs(others), [EVERY, "all"]]);
   filters.addEventListener("input", ({ target }) => {
     state[target.name] = target.value;
     for (const table of tables) table.limit = table.first;
@@ -128,6 +134,9 @@ addEventListener("popstate", () => {
 document.documentElement.dataset.js = "";
 setUpTabs();
 setUpFilters();
+segments(document.getElementById("tasks"), "task", [...data.quantities.slice(1), data.quantities[0]].map(({ column, title }) => [column, title]));
+segments(document.getElementById("against"), "against", Object.entries(data.costs).map(([name, [title]]) => [name, title]));
+setUpHeat(document.getElementById("heat"));
 setUpTheme();
 readAddress();
 update();

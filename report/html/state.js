@@ -2,22 +2,27 @@
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
+const EVERY = "*"; // machine, lane: all of them
 const DEFAULTS = {
-  tab: "overview", machine: "", framework: "", lane: "", view: "compatible", q: "",
-  sort: "", down: "", cell: "",
+  tab: "overview", machine: data.names.platform[0], framework: "", lane: "", view: "compatible", q: "",
+  sort: "", down: "", cell: "", task: "inference_ms", against: "error",
 };
 const state = { ...DEFAULTS };
-
-// Precision: rows that state none are shown with float32, which is the default.
-const EVERY_LANE = "*";
 
 function readAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
   for (const key of Object.keys(DEFAULTS)) state[key] = given.get(key) ?? DEFAULTS[key];
   const anchor = document.getElementById(location.hash.slice(1));
   if (anchor?.dataset.panel) state.tab = anchor.dataset.panel;
+  const allowed = {
+    view: ["compatible", "rigorous"],
+    machine: [EVERY, ...data.names.platform],
+    lane: ["", EVERY, ...data.names.lane],
+    task: data.quantities.map(({ column }) => column),
+    against: Object.keys(data.costs),
+  };
+  for (const [key, values] of Object.entries(allowed)) if (!values.includes(state[key])) state[key] = DEFAULTS[key];
   if (!panel(state.tab)) state.tab = DEFAULTS.tab;
-  if (!["compatible", "rigorous"].includes(state.view)) state.view = DEFAULTS.view;
 }
 
 function writeAddress(isNewPlace) {
@@ -31,12 +36,22 @@ function panel(name) {
   return [...document.querySelectorAll("[data-panel]")].find((each) => each.dataset.panel === name);
 }
 
+// Precision: rows that state none are shown with float32, which is the default.
 function laneIsShown(number) {
   const lane = data.names.lane[number];
-  if (state.lane === EVERY_LANE) return true;
+  if (state.lane === EVERY) return true;
   return state.lane ? lane === state.lane : lane === "" || lane === "float32";
 }
 
+// The number of the chosen machine or framework; null where all are shown.
 function numberOf(kind, name) {
-  return name ? data.names[kind].indexOf(name) : null;
+  return name && name !== EVERY ? data.names[kind].indexOf(name) : null;
+}
+
+// An element with attributes and children; text stays text, whoever wrote it.
+function make(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== null) made.setAttribute(name, value);
+  made.append(...children.filter((child) => child !== null && child !== ""));
+  return made;
 }

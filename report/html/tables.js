@@ -11,15 +11,35 @@ class TableView {
     this.limit = this.first;
   }
 
-  // Parsed when its panel is first opened: a page of a thousand machines opens as fast as one of eight.
-  open() {
-    if (this.lines) return;
+  // Parsed when it is first needed: a page of a thousand machines opens as fast as one of eight.
+  get keys() {
+    this.parsed ??= JSON.parse(document.querySelector(`[data-keys="${this.name}"]`).textContent);
+    return this.parsed;
+  }
+
+  get lines() {
+    if (this.split) return this.split;
     const html = document.getElementById(this.name).textContent;
     const start = html.indexOf("<tbody>") + 7;
     const end = html.lastIndexOf("</tbody>");
-    this.lines = html.slice(start, end).trim().split("\n");
-    this.keys = JSON.parse(document.querySelector(`[data-keys="${this.name}"]`).textContent);
-    this.place.innerHTML = html.slice(0, start) + html.slice(end);
+    this.outline = html.slice(0, start) + html.slice(end);
+    return (this.split = html.slice(start, end).trim().split("\n"));
+  }
+
+  // The name of what is behind a line, if its records are here.
+  evidence(line) {
+    return this.lines[line].match(/ data-cell="([^"]*)"/)?.[1];
+  }
+
+  // Why a figure is missing or does not count.
+  why(line, column) {
+    const { why, columnWhy } = this.keys;
+    return data.names.text[columnWhy[column]?.[line] ?? why[line]];
+  }
+
+  open() {
+    if (this.table || !this.lines) return;
+    this.place.innerHTML = this.outline;
     this.body = this.place.querySelector("tbody");
     this.table = this.place.querySelector("table");
     const scroll = this.place.querySelector(".scroll");
@@ -43,9 +63,16 @@ class TableView {
     return this.texts[number];
   }
 
+  // Of which machine its lines are. Who is first is told of every one; where the chosen one has nothing, all are.
+  machine() {
+    const { machines } = this.place.dataset;
+    const number = machines === "every" ? null : numberOf("platform", state.machine);
+    return machines === "some" && !this.keys.platform.includes(number) ? null : number;
+  }
+
   chosen() {
     const { platform, framework, lane, view } = this.keys;
-    const machine = numberOf("platform", state.machine);
+    const machine = this.machine();
     const wanted = framework && numberOf("framework", state.framework);
     const words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
     const found = [];
@@ -93,7 +120,7 @@ class TableView {
   }
 
   fill(shown) {
-    const asked = `${state.view} ${shown}`;
+    const asked = `${state.view} ${state.machine} ${shown}`;
     if (asked === this.asked) return;
     this.asked = asked;
     cancelAnimationFrame(this.frame);
@@ -107,7 +134,18 @@ class TableView {
     for (const [at, row] of [...this.body.rows].slice(from, to).entries()) {
       const same = this.keys.platform[shown[from + at]] === this.keys.platform[shown[from + at - 1]];
       if (this.table.classList.contains("cells")) row.classList.add(same ? "again" : "first");
+      else row.classList.toggle("own", this.keys.platform[shown[from + at]] === numberOf("platform", state.machine));
+      if (this.keys.why) this.explain(row, shown[from + at]);
       if (state.view === "rigorous") row.querySelectorAll("td[data-strict]").forEach(remark);
+    }
+  }
+
+  // The reasons of lines whose page has no panel for them, where the pointer rests.
+  explain(row, line) {
+    const columns = Object.keys(this.keys.mark);
+    for (const [at, column] of columns.entries()) {
+      const cell = row.cells[at + 2];
+      if (!"bp".includes(this.marks(column)[line])) cell.title ||= this.why(line, column);
     }
   }
 

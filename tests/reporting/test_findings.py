@@ -200,3 +200,18 @@ def test_reduced_precision_is_held_against_its_own_float32(tmp_path):
 )
 def test_wilson(count, total, low, high):
     assert findings.wilson(count, total) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_kinds_take_turns_what_is_wrong_first_and_this_runs_before_others(tmp_path, published):
+    own = findings.find(rows(mixed(tmp_path, ("Tiny", "Small"), compiled=60.0)), [])
+    found = findings.in_order([*published, *own])
+    assert sorted(map(id, found)) == sorted(map(id, [*published, *own]))
+    assert [each.own for each in found] == [True] * len(own) + [False] * len(published)
+    kinds = [each.kind for each in found[: len(own)]]
+    first = list(dict.fromkeys(kinds))
+    assert kinds[: len(first)] == first == [kind for kind in findings.TURNS if kind in first]
+    assert first[:3] == ["gate", "speed-up", "fastest"]
+    # Of one kind on one machine, the largest sure ratio comes first.
+    leads = [each.estimate for each in found if each.kind == "fastest" and each.platform == "Apple M3"]
+    sure = [estimate for estimate in leads if estimate is not None]
+    assert sure[0] == max(sure) and len(sure) > 3

@@ -1,5 +1,8 @@
 """The page and its JSON, without a browser: what is in them, and what strangers' text does to them."""
 
+import base64
+import gzip
+import hashlib
 import json
 import re
 
@@ -67,8 +70,12 @@ def test_behind_a_cell_are_its_processes_verdict_environment_log_and_command(out
     assert re.search(r"Where it comes from \S*benchmarks/local/Tiny/eager/round-1\.json , ", text)
     assert re.search(r"inference 1 2026-11-22 10:01:00 3 12 \d\d\.\d\d", text)
     data = re.search(r'id="data">(.*?)</script>', made.read_text(encoding="utf-8")).group(1)
-    samples = json.loads(data)["samples"]
-    assert [len(vector) for vector in samples["cell-0"]["inference"]] == [12, 12, 12]
+    behind = json.loads(data)["evidence"]["cell-0"]
+    assert [len(vector) for vector in behind["samples"]["inference"]] == [12, 12, 12]
+    low, high = behind["ends"]["inference"]
+    assert low < 40 * 1.02 and high > 40 * 0.98 and low < high
+    # 3.1e-7 of the 1e-4 that pass; up to ten times those it would be close.
+    assert behind["limits"][0] == ["inference: relative l2", 0.0031, "3.1e-07 ≤ 0.0001", 10]
 
 
 def test_the_page_needs_no_network_and_runs_only_its_own_scripts(outline, made):
@@ -82,9 +89,14 @@ def test_the_page_needs_no_network_and_runs_only_its_own_scripts(outline, made):
         a["content"] for t, a in outline.elements if a.get("http-equiv") == "Content-Security-Policy"
     )
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
-    assert "unsafe-eval" not in policy and len(re.findall("sha256-", policy)) == text.count(
-        '<script type="module">'
-    )
+    assert "unsafe-eval" not in policy
+    # The page's own script, and Vega's, which that one unpacks.
+    own = re.search(r'<script type="module">(.*?)</script>', text, re.DOTALL).group(1)
+    packed = re.search(r'<script type="text/plain" id="vega">(.*?)</script>', text).group(1)
+    vega = gzip.decompress(base64.b64decode(packed))
+    digests = [hashlib.sha256(code).digest() for code in (own.encode("utf-8"), vega)]
+    assert re.findall("'sha256-(.*?)'", policy) == [base64.b64encode(each).decode() for each in digests]
+    assert text.count("<script") == text.count('<script type="application/json"') + 2
 
 
 def test_a_run_without_any_figure_has_its_page_and_an_empty_folder(tmp_path):

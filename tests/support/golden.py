@@ -22,6 +22,7 @@ if __name__ == "__main__":
     sys.path += [str(ROOT / "workflow" / "scripts"), str(ROOT / "tests" / "support")]
 
 import records  # noqa: E402
+from arena.configuration import loader  # noqa: E402
 from platform_csv import own_csv  # noqa: E402
 from reporting import analysis, intake  # noqa: E402
 from reporting.document import build  # noqa: E402
@@ -94,6 +95,7 @@ def _written(times: dict[str, float]) -> dict[str, str]:
         report.lines(),
         sorted(Path().glob("benchmarks/*/*/*/*.json")),
         sorted(Path().glob("validation/*/*/*.json")),
+        loader.read_yaml(ROOT / "config" / "config.yaml")["gate"],
     )
     page = document.page(report, told, evidence, {}, ROOT / "report" / "report.html.j2")
     (bars,) = map(charts.bars, report.models)

@@ -6,14 +6,18 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
+import yaml
 
 import records
 import render_html
 from platform_csv import analysis_of, good, own_csv
+from reporting import analysis, intake
 from reporting.columns import REQUIRED
+from reporting.document import build
 from runner import REPOSITORY
 
 TEMPLATE = REPOSITORY / "report" / "report.html.j2"
+GATE = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))["gate"]
 FIELDS = [column.name for column in REQUIRED]
 ROWS = ("eager", "compiled", "onnx", "jax")
 
@@ -46,6 +50,12 @@ def write_rows(path, *rows):
     return path
 
 
+def document(own=None, published=(), models=("Tiny",)):
+    """The document of a run's table (``mixed``) and of published CSVs."""
+    rows = analysis.read([analysis_of(own)]) if own else []
+    return build.report(rows, intake.published(list(published)), {name: {} for name in models})
+
+
 def render(directory, own, published=(), models=("Tiny",), **caption):
     """Run the script; the paths of page, JSON and figures lie in ``directory/out``."""
     facts = {"title": "Tiny model", "url": "https://example.org/tiny", "caveats": []} | caption
@@ -59,6 +69,7 @@ def render(directory, own, published=(), models=("Tiny",), **caption):
     ]
     command += ["--rounds", *directory.glob("benchmarks/*/*/*/round-*.json")]
     command += ["--validations", *directory.glob("validation/*/*/*.json")]
+    command += ["--gate", json.dumps(GATE)]
     command += ["--template", TEMPLATE, "--captions", json.dumps(dict.fromkeys(models, facts))]
     command += ["--html", out / "report.html", "--json", out / "report.json", "--figures", out / "figures"]
     with pytest.MonkeyPatch.context() as patch:

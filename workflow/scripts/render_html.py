@@ -50,7 +50,7 @@ def render(args: argparse.Namespace) -> None:
     """Write every output, the JSON last: it is what the next report compares itself with."""
     report = inputs.report(args)
     told = machine.content(report, machine.read_previous(args.json))
-    evidence = behind.collect(report.lines(), args.rounds, args.validations)
+    evidence = behind.collect(report.lines(), args.rounds, args.validations, args.gate or {})
     figures = {}
     args.figures.mkdir(parents=True, exist_ok=True)  # promised, even where no model has a figure
     for model in report.models:

@@ -35,6 +35,17 @@ from reporting.quantities import Quantity
 from reporting.trade_offs import compile_pays, reduced_precision, small_and_fast
 
 WILSON = "95 % Wilson"
+#: Kinds in the order in which they take turns where few can be shown: what is wrong, then who is fast, then costs.
+TURNS = (
+    "gate",
+    "speed-up",
+    "fastest",
+    "footprint",
+    "precision",
+    "compile",
+    "disagreement",
+    "first-places",
+)
 DO = {"inference": "infers", "latency": "answers the smallest input", "training": "trains"}
 Z = 1.959964  # 97.5th percentile of the normal distribution
 
@@ -44,6 +55,31 @@ def find(own: list[Row], published: list[Row]) -> list[Finding]:
     groups = grouped(own, published)
     kinds = (fastest, speedups, wins, compile_pays, small_and_fast, reduced_precision, gate, disagreements)
     return [finding for kind in kinds for finding in kind(groups)]
+
+
+def in_order(found: list[Finding]) -> list[Finding]:
+    """The most telling first, this run's before others': of each machine and precision, the kinds take turns.
+
+    Within a kind, the largest ratios that are surely no 1 come first, and what is wrong in the most cells.
+    """
+    turns: Counter[tuple[str | None, str, str]] = Counter()
+    placed: list[tuple[bool, int, int, int, Finding]] = []
+    for finding in sorted(found, key=_strength, reverse=True):
+        place = (finding.platform, lane_of(finding), finding.kind)
+        placed.append((not finding.own, turns[place], TURNS.index(finding.kind), len(placed), finding))
+        turns[place] += 1
+    return [finding for *_, finding in sorted(placed, key=lambda each: each[:-1])]
+
+
+def _strength(finding: Finding) -> tuple[float, int]:
+    low, high, estimate = finding.low, finding.high, finding.estimate
+    sure = estimate and low and high and not low <= 1 <= high and finding.basis != WILSON
+    return (abs(math.log(estimate)) if sure and estimate else 0.0, len(finding.cells))
+
+
+def lane_of(finding: Finding) -> str:
+    """The numeric precision of its cells."""
+    return next((each["lane"] for each in finding.cells), "")
 
 
 def fastest(groups: list[Group]) -> list[Finding]:

@@ -83,7 +83,7 @@ def grouped(own: list[Row], published: list[Row]) -> list[Group]:
             found.setdefault((machines.key(row, mine), row["model"], row.get("lane") or "", mine), []).append(
                 row
             )
-    names = machines.labels(list(dict.fromkeys(key for key, *_ in found)))
+    names = machines.named((key, row) for (key, *_), rows in found.items() for row in rows)
     return [Group(names[key], model, lane, mine, rows) for (key, model, lane, mine), rows in found.items()]
 
 

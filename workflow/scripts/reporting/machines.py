@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 
 from reporting.columns import Row
 from reporting.markdown import one_line
@@ -36,6 +37,33 @@ def key(row: Row, own: bool) -> Key:
     """What tells one machine from another: the file first, so that no row joins another file's machine."""
     where = None if own else row.get("source") or row.get("measured_by") or ""
     return (where, row.get("platform_id") or "", row["platform"])
+
+
+def named(rows: Iterable[tuple[Key, Row]]) -> dict[Key, str]:
+    """A name for each machine of these rows; with cores and memory where it tells one machine from no other.
+
+    That is where the machine is called by its processor, and that has no model number: ``AMD EPYC, 2 cores,
+    25 GB``. Several values, where a cell ran on several nodes, stand as a range.
+    """
+    members: dict[Key, list[Row]] = {}
+    for each, row in rows:
+        members.setdefault(each, []).append(row)
+    found = labels(list(members))
+    return {each: found[each] + _size(members[each]) for each in members}
+
+
+def _size(rows: list[Row]) -> str:
+    """Cores and memory of a machine whose name has no number of its own; else nothing."""
+    name = rows[0]["platform"]
+    if not maker(name) or re.search(r"\d", kind(name)) or name not in {row.get("cpu") for row in rows}:
+        return ""
+    sizes = []
+    for column, one, more in (("cores", " core", " cores"), ("memory_gb", " GB", " GB")):
+        values = sorted({round(row[column]) for row in rows if row.get(column)})
+        if values:
+            ends = "–".join(f"{value:d}" for value in dict.fromkeys((values[0], values[-1])))  # noqa: RUF001
+            sizes.append(f", {ends}{one if ends == '1' else more}")
+    return "".join(sizes)
 
 
 def labels(keys: list[Key]) -> dict[Key, str]:

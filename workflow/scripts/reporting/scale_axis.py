@@ -7,7 +7,7 @@ from typing import Any
 from reporting import markdown as md
 from reporting.columns import Row
 from reporting.details import label
-from reporting.machines import Key, key, labels
+from reporting.machines import Key, key, named
 
 FACTORS = {"inference": 1, "training": 3}  # of the forward pass's operations: models/flops.py says why
 SHOWN = ("pass", "close")
@@ -44,7 +44,7 @@ def table(own: list[Row], published: list[Row]) -> list[dict[str, Any]]:
         and row["status"] in SHOWN
         and row.get("forward_flops")
     ]
-    names = labels(list(dict.fromkeys(where for where, _ in found)))
+    names = named(found)
     found.sort(key=lambda pair: _order(*pair))
     return [_line(names[where], row) for where, row in found]
 

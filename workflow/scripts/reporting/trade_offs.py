@@ -1,12 +1,35 @@
-"""Findings on what speed costs: compile time and disk space."""
+"""What speed costs: compile time, disk, memory, exactness; figures of each cell, and findings."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from reporting import markdown as md
 from reporting.columns import Row
 from reporting.groups import BETWEEN, Finding, Group, Ratio, baseline, cell, of, ratio, stored, times
+
+#: What speed is held against, less being better: its name on the page and its unit.
+COSTS = {
+    "error": ("Error of the output", "relative L2"),
+    "disk": ("Bytes on disk", "MB"),
+    "memory": ("Peak memory of inference", "MB"),
+}
+
+
+def costs(rows: Sequence[Row]) -> list[dict[str, float]]:
+    """Of each row of one machine, model and precision, those of COSTS that are known and above 0.
+
+    Memory is the device's, by the framework's own count, if any of the rows tells it: then the host's is not what
+    matters, and rows that do not tell the device's have none.
+    """
+    on_device = any(row.get("inference_device_mb") for row in rows)
+    columns = {
+        "error": "relative_l2",
+        "disk": "footprint_mb",
+        "memory": "inference_device_mb" if on_device else "inference_peak_mb",
+    }
+    return [{name: row[column] for name, column in columns.items() if row.get(column)} for row in rows]
 
 
 def compile_pays(groups: list[Group]) -> list[Finding]:

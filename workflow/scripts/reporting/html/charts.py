@@ -7,6 +7,8 @@ without JavaScript, and as files). Colours are CSS variables with a fallback: th
 
 from __future__ import annotations
 
+import base64
+import gzip
 import math
 import re
 from collections.abc import Mapping
@@ -63,24 +65,95 @@ def bars(data: alt.Data, log: bool, unit: str = "") -> alt.LayerChart:
     return alt.layer(bar, interval, label)
 
 
-def strip(data: alt.Data) -> alt.LayerChart:
-    """Every sample of one task, a line of ticks for each process; the heavy tick is the process's median.
+def trace(data: alt.Data) -> alt.LayerChart:
+    """Every sample of one task in the order of time, process after process; a line is a process's median.
 
-    Fields: ``process``, ``ms``, and ``median``, true for the added medians.
+    Fields: ``kind``, one of sample (``at``, its number in the whole series; ``ms``), median (``at``, ``end``, ``ms``,
+    ``label``) and interval (``at``, ``end``, ``low``, ``high``, of the cell's time).
+    """
+    base = alt.Chart(data)
+    x = alt.X("at:Q", scale=alt.Scale(nice=False, zero=False), title=None).axis(None)
+    y = alt.Y("ms:Q", scale=alt.Scale(zero=False, nice=True), title="ms").axis(tickCount=4, domain=False)
+    band = base.mark_rect(color=FILLS[BEST], opacity=0.14).encode(x=x, x2="end:Q", y="low:Q", y2="high:Q")
+    points = base.mark_point(filled=True, size=18, opacity=0.8, color=SOFT).encode(x=x, y=y)
+    medians = base.mark_rule(strokeWidth=2, color=FILLS[BEST]).encode(x=x, x2="end:Q", y=y)
+    names = base.mark_text(align="left", baseline="top", dy=5, fontSize=11, color=SOFT).encode(
+        x=x, y=alt.value("height"), text="label:N"
+    )
+    return alt.layer(
+        band.transform_filter("datum.kind == 'interval'"),
+        points.transform_filter("datum.kind == 'sample'"),
+        medians.transform_filter("datum.kind == 'median'"),
+        names.transform_filter("datum.kind == 'median'"),
+    )
+
+
+def limits(data: alt.Data) -> alt.LayerChart:
+    """Figures of the gate on one logarithmic axis, as multiples of what a cell may have and still pass.
+
+    Fields: ``figure``, ``at`` (its multiple, above 0), ``label``, ``close`` (the multiple up to which it is close),
+    ``order``.
     """
     base = alt.Chart(data).encode(
-        x=alt.X("ms:Q", scale=alt.Scale(zero=False, nice=True), title="ms").axis(tickCount=5, domain=False),
-        y=alt.Y("process:O", title=None).axis(ticks=False, domain=False, labelPadding=8),
+        y=alt.Y("figure:N", sort=alt.EncodingSortField("order", op="min"), title=None)
+        .axis(ticks=False, domain=False, labelPadding=8, labelLimit=220)
+    )  # fmt: skip
+    title = "times what passes, logarithmic"
+    axis = alt.X("at:Q", scale=alt.Scale(type="log", nice=True), title=title).axis(
+        tickCount=6, format="~g", domain=False
     )
-    ticks = base.mark_tick(thickness=1.5, bandSize=14, opacity=0.55, color=SOFT)
-    medians = base.mark_tick(thickness=3, bandSize=22, color=FILLS[BEST])
-    return alt.layer(ticks.transform_filter("!datum.median"), medians.transform_filter("datum.median"))
+    point = base.mark_point(filled=True, size=70, opacity=1).encode(
+        x=axis,
+        color=alt.condition("datum.at <= 1", alt.value(FILLS[BEST]), alt.value("var(--bad, #a3341f)")),
+    )
+    label = base.mark_text(align="left", dx=10, fontSize=12, color=INK).encode(
+        x=alt.value("width"), text="label:N"
+    )
+    passes = base.mark_rule(color=INK, strokeWidth=1.5).encode(
+        x=alt.datum(1), y=alt.value(0), y2=alt.value("height")
+    )
+    close = base.mark_rule(color=SOFT, strokeDash=[4, 3]).encode(
+        x="close:Q", y=alt.value(0), y2=alt.value("height")
+    )
+    return alt.layer(passes, close, point, label)
+
+
+def trade_off(data: alt.Data) -> alt.LayerChart:
+    """Time against a cost, both logarithmic; the line joins those that nothing beats in both.
+
+    Fields: ``framework``; ``time`` and ``cost``; ``front``, whether nothing is better in both; ``label``, in words;
+    ``name_at`` and ``name_by``, where the framework's name stands, null for none. Domains, ticks and titles are the
+    browser's: it knows how much room there is.
+    """
+    base = alt.Chart(data)
+    scale = alt.Scale(type="log", nice=False)
+    x = alt.X("time:Q", scale=scale, title="ms").axis(format="~r", domain=False)
+    y = alt.Y("cost:Q", scale=scale, title="cost").axis(format="~g", domain=False)
+    line = base.transform_filter("datum.front").mark_line(
+        interpolate="step-after", color=FILLS[BEST], strokeWidth=1.5, opacity=0.6
+    )
+    point = base.mark_point(filled=True, size=60, opacity=1).encode(
+        x="time:Q", y="cost:Q", tooltip="label:N",
+        color=alt.condition("datum.front", alt.value(FILLS[BEST]), alt.value(FILLS[PLAIN])),
+    )  # fmt: skip
+    name = base.transform_filter("datum.name_at !== null").mark_text(
+        align="left", baseline="middle", fontSize=11, color=INK
+    )
+    return alt.layer(
+        line.encode(x=x, y=y), point, name.encode(x="name_at:Q", y="name_by:Q", text="framework:N")
+    )
 
 
 def specifications() -> dict[str, Any]:
     """Vega-Lite specifications whose data and height the browser fills in."""
     named = alt.Data(name="rows")
-    charts = {"linear": bars(named, log=False), "log": bars(named, log=True), "strip": strip(named)}
+    charts = {
+        "linear": bars(named, log=False),
+        "log": bars(named, log=True),
+        "trace": trace(named),
+        "limits": limits(named),
+        "tradeOff": trade_off(named),
+    }
     specs = {}
     for name, chart in charts.items():
         chart = chart.properties(
@@ -121,8 +194,13 @@ def standalone(text: str) -> str:
 
 @cache  # three seconds, and the same each time
 def runtime() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one ES module that sets ``window.vegaEmbed``.
+    """Vega, Vega-Lite and Vega-Embed as one ES module that sets ``window.vegaEmbed``, then sends the event ``vega``.
 
     The vl-convert package brings them along: no network.
     """
-    return str(vl_convert.javascript_bundle())
+    return f'{vl_convert.javascript_bundle()}\ndispatchEvent(new Event("vega"));\n'
+
+
+def packed(text: str) -> str:
+    """The text as gzip in base64: a third of its size, unpacked by the browser when the first chart is drawn."""
+    return base64.b64encode(gzip.compress(text.encode("utf-8"), mtime=0)).decode("ascii")

@@ -11,26 +11,16 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from reporting import closing, quantities
+from reporting import closing, quantities, trade_offs
 from reporting import markdown as md
 from reporting.columns import Row
 from reporting.document.types import Model, Report
-from reporting.html import charts
+from reporting.html import charts, overview
 from reporting.html.lines import Tables
 from reporting.quantities import Quantity
 
-KINDS = {
-    "fastest": "Who is fastest, and by how much",
-    "speed-up": "How the others stand to PyTorch",
-    "first-places": "First places by maker of the machine",
-    "compile": "What compile time buys",
-    "footprint": "Size against speed",
-    "precision": "What fewer bits gain and lose",
-    "gate": "Wrong, doubtful or failed",
-    "disagreement": "Where published figures and this run disagree",
-}
-LISTED = 60  # findings of one kind that are printed; report.json has all
-ASSETS = ("state.js", "tables.js", "charts.js", "main.js")
+LISTED = 60  # changed cells that are printed; report.json has all
+ASSETS = ("state.js", "tables.js", "charts.js", "heat.js", "overview.js", "main.js")
 
 
 def page(
@@ -46,12 +36,14 @@ def page(
     """
     shown, data = _view(report, told, evidence, figures)
     assets = template.parent / "html"
-    scripts = [charts.runtime(), "\n".join((assets / name).read_text(encoding="utf-8") for name in ASSETS)]
-    scripts = [text.replace("</script", r"<\/script").replace("<!--", r"<\!--") for text in scripts]
+    script = "\n".join((assets / name).read_text(encoding="utf-8") for name in ASSETS)
+    script = script.replace("</script", r"<\/script").replace("<!--", r"<\!--")
+    vega = charts.runtime()
     shown |= {
         "style": (assets / "style.css").read_text(encoding="utf-8"),
-        "scripts": scripts,
-        "hashes": [_hash(text) for text in scripts],
+        "script": script,
+        "vega": charts.packed(vega),
+        "hashes": [_hash(text) for text in (script, vega)],
         "data": data | {"specifications": charts.specifications()},
     }
     environment = jinja2.Environment(
@@ -62,6 +54,7 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.tests["ascii"] = str.isascii
     environment.filters |= {"json": _json, "clean": md.one_line}
     return environment.get_template(template.name).render(shown)
 
@@ -73,11 +66,10 @@ def _view(
     figures: dict[str, str],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the template prints, and the data that the page's scripts read; arguments as of ``page``."""
-    own, found = report.own, report.findings
+    own = report.own
     tables = Tables(report, evidence[0])
     models = [_model(tables, model, figures.get(model.name)) for model in report.models]
     named = quantities.of(own)
-    kinds = {kind: [each for each in found if each.kind == kind] for kind in KINDS}
     shown = {
         "quantities": named,
         "tally": closing.tally(own),
@@ -85,7 +77,8 @@ def _view(
         "rounds": sorted({int(row["rounds"]) for row in own}),
         "glance": _glance(report, tables, named),
         "models": models,
-        "kinds": {KINDS[kind]: members for kind, members in kinds.items() if members},
+        "findings": overview.sentences(tables, report.findings),
+        "few": overview.TOP,
         "listed": LISTED,
         "differences": tables.differences(),
         "sources": [{"mark": mark, "note": note} for mark, note in report.sources],
@@ -93,19 +86,33 @@ def _view(
         "machines": _machines(own),
         "evidence": evidence[1],
     }
+    every = quantities.of([*own, *report.published])
     data = {
         "quantities": [
             {"column": each.column, "title": each.title, "unit": each.unit, "more": each.more}
-            for each in quantities.of([*own, *report.published])
+            for each in every
         ],
-        "samples": {block["name"]: block["samples"] for block in evidence[1]},
+        "costs": trade_offs.COSTS,
+        "overview": overview.data(tables, [each for each in report.models if not each.is_variant], every),
+        "evidence": {block["name"]: _drawn(block) for block in evidence[1]},
         "names": {
             "platform": list(tables.platforms),
             "framework": list(tables.frameworks),
             "lane": list(tables.lanes),
+            "text": list(tables.texts),
         },
     }
     return shown, data
+
+
+def _drawn(block: dict[str, Any]) -> dict[str, Any]:
+    """What the charts of a cell's panel are drawn from."""
+    placed = [line for line in block["verdict"] if line.at is not None]
+    lines = [
+        [f"{line.part}: {line.figure}", line.at, f"{line.value} {line.tolerance}", line.close]
+        for line in placed
+    ]
+    return {"samples": block["samples"], "ends": block["ends"], "limits": lines}
 
 
 def _model(tables: Tables, model: Model, figure: str | None) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from arena.contract import verdict as contract_verdict
 from arena.contract.cell import TaskName
 from arena.contract.round import Round
 from arena.contract.verdict import Verdict
+from arena.judging import verdict as judging
 from reporting import markdown as md
 from reporting import series
 from reporting.columns import TIMED, Row
@@ -56,11 +59,15 @@ Place = tuple[str, str, str]  # platform, model, row: as in the records and the 
 
 
 def collect(
-    lines: Iterable[Line], rounds: Iterable[Path], validations: Iterable[Path]
+    lines: Iterable[Line],
+    rounds: Iterable[Path],
+    validations: Iterable[Path],
+    gate: Mapping[str, Mapping[str, float]],
 ) -> tuple[dict[int, str], list[dict[str, Any]]]:
     """(name of the block of evidence by ``id`` of the row, the blocks) of every line of this run that has records.
 
-    Raises ValueError if a file is no such record.
+    ``gate``: the tolerances and close factor by precision. Raises ValueError if a file is no such record, or a
+    precision has no tolerances.
     """
     records: dict[Place, list[Round]] = {}
     for record in map(contract_round.read, rounds):
@@ -76,12 +83,19 @@ def collect(
         if line.own and (found := records.get(place)):
             names[id(row)] = f"cell-{len(blocks)}"
             found.sort(key=lambda each: each.round)
-            blocks.append(block(f"cell-{len(blocks)}", line, found, verdicts.get(place)))
+            lane = found[0].cell.lane
+            if lane not in gate:
+                raise ValueError(
+                    f"--gate: no precision {lane!r}, which {'/'.join(place)} has; expected its tolerances"
+                )
+            blocks.append(block(f"cell-{len(blocks)}", line, found, verdicts.get(place), gate[lane]))
     return names, blocks
 
 
-def block(name: str, line: Line, records: list[Round], verdict: Verdict | None) -> dict[str, Any]:
-    """One cell's evidence, for the template; ``samples`` (ms) is for the strip plots."""
+def block(
+    name: str, line: Line, records: list[Round], verdict: Verdict | None, tolerances: Mapping[str, float]
+) -> dict[str, Any]:
+    """One cell's evidence, for the template; ``samples`` (ms) and ``ends`` of the intervals are for the charts."""
     row = line.row
     return {
         "name": name,
@@ -89,7 +103,8 @@ def block(name: str, line: Line, records: list[Round], verdict: Verdict | None) 
         "figures": [_reasoned(each) for each in line.all_figures],
         "processes": [line for record in records for line in processes(record)],
         "samples": {task: drawn for task in _tasks(records) if (drawn := _drawn(records, task))},
-        "verdict": verdict_lines(verdict),
+        "verdict": verdict_lines(verdict, tolerances),
+        "ends": {task: ends for task in _tasks(records) if (ends := _ends(row, task))},
         "reasons": verdict.reasons if verdict else [],
         "environment": _named(row, ENVIRONMENT),
         "costs": _named(row, COSTS),
@@ -161,13 +176,54 @@ def _drawn(records: list[Round], task: TaskName) -> list[list[float]]:
     return found
 
 
-def verdict_lines(verdict: Verdict | None) -> list[tuple[str, str, str]]:
-    """(part, figure, value) of each of the gate's figures."""
+def _ends(row: Row, task: TaskName) -> list[float] | None:
+    """The interval of the cell's time in ms, where it has one."""
+    low, high = row.get(f"{task}_low_ms"), row.get(f"{task}_high_ms")
+    return None if low is None or high is None else [low, high]
+
+
+@dataclass(frozen=True)
+class GateLine:
+    """A figure of the gate, as text, and where it lies: ``at`` is 1 where it just passes, ``close`` just close."""
+
+    part: str
+    figure: str
+    value: str
+    tolerance: str = ""
+    at: float | None = None
+    close: float | None = None
+
+
+def verdict_lines(verdict: Verdict | None, tolerances: Mapping[str, float]) -> list[GateLine]:
+    """Each of the gate's figures, held against its precision's tolerances (with their ``close_factor``)."""
+    plain = {name: value for name, value in tolerances.items() if name != "close_factor"}
+    bounds = judging.limits(plain, tolerances["close_factor"])
     lines = []
     for part, figures in vars(verdict.parts).items() if verdict else ():
         for name, value in vars(figures).items() if figures else ():
             if isinstance(value, bool) or value is None or isinstance(value, (dict, list)):
                 continue
             shown = f"{value:.3g}" if isinstance(value, float) and value < 0.99 else str(value)
-            lines.append((part, name.replace("_", " "), shown))
+            tolerance = judging.FIGURES.get(name, ("", ""))[1]
+            place = (
+                _place(name, value, bounds[tolerance], tolerances["close_factor"])
+                if tolerance in bounds
+                else {}
+            )
+            lines.append(GateLine(part, name.replace("_", " "), shown, **place))
     return lines
+
+
+def _place(name: str, value: float, bounds: tuple[float, float], factor: float) -> dict[str, Any]:
+    """Where a figure lies: an error by itself, an agreement by what it lacks of 1."""
+    passing, closing = bounds
+    if name in judging.AT_LEAST:
+        lack, allowed, sign = 1 - value, 1 - closing, "≥"
+    else:
+        lack, allowed, sign = value, closing, "≤"
+    at = factor * lack / allowed
+    return {
+        "tolerance": f"{sign} {passing:g}",
+        "at": float(f"{at:.4g}") if math.isfinite(at) else None,
+        "close": factor,
+    }

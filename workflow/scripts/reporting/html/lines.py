@@ -14,6 +14,7 @@ from reporting import marks, origins
 from reporting.columns import Row
 from reporting.document.reasons import NOT_MEASURED
 from reporting.document.types import NOISY, Figure, Line, Place, Report, by_group, place
+from reporting.html import hints
 from reporting.outcome import is_exact
 from reporting.quantities import Quantity
 
@@ -43,7 +44,7 @@ class Tables:
         """``evidence``: by ``id`` of a row, the name of its block of evidence."""
         self.report = report
         self.evidence = evidence
-        self.platforms, self.frameworks, self.lanes = Index(), Index(), Index()
+        self.platforms, self.frameworks, self.lanes, self.texts = Index(), Index(), Index(), Index()
 
     def cells(self, lines: Sequence[Line], named: Sequence[Quantity]) -> dict[str, Any]:
         """The main table of a model: ``lines`` to print, ``keys`` for the browser."""
@@ -57,6 +58,7 @@ class Tables:
             keys[name] = {column: "".join(letters) for column, letters in keys[name].items()}
         if keys["strict"] == keys["mark"]:
             del keys["strict"]
+        keys |= hints.keys(lines, self.texts)
         return {"lines": [self._line(line) for line in lines], "keys": keys}
 
     def _line(self, line: Line) -> dict[str, Any]:
@@ -115,24 +117,22 @@ class Tables:
         return {"lines": found, "keys": keys}
 
     def differences(self) -> dict[str, Any]:
-        """Cells of published rows that the two views show differently."""
+        """Cells of published rows that the two views show differently, a line for those of a row that do so alike."""
         lines: list[dict[str, Any]] = []
         keys: dict[str, list[int]] = {"platform": [], "framework": [], "lane": []}
+        alike: dict[tuple[object, ...], dict[str, Any]] = {}
         for line, each in self.report.differences():
-            lines.append(
-                {
-                    "platform": line.machine,
-                    "model": line.row["model"],
-                    "framework": md.one_line(line.row["framework"]),
-                    "column": each.quantity.heading,
-                    "figure": each.text,
-                    "compatible": each.mark,
-                    "rigorous": each.strict,
-                    "why": each.strict_why,
-                }
-            )
-            self._add_names(keys, line)
-            keys["framework"].append(self.frameworks.number(md.one_line(line.row["framework"])))
+            words = {"compatible": each.mark, "rigorous": each.strict, "why": each.strict_why}
+            where = (id(line.row), *words.values())
+            if where not in alike:
+                names = {"platform": line.machine, "model": line.row["model"]}
+                names |= {"framework": md.one_line(line.row["framework"])}
+                alike[where] = names | words | {"columns": [], "figures": []}
+                self._add_names(keys, line)
+                keys["framework"].append(self.frameworks.number(md.one_line(line.row["framework"])))
+            alike[where]["columns"].append(each.quantity.heading)
+            alike[where]["figures"].append(each.text)
+        lines += alike.values()
         return {"lines": lines, "keys": keys}
 
 

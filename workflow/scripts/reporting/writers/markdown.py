@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from reporting import closing, details, marks, precision, scale_axis, serving
+from reporting import closing, details, marks, precision, scale_axis, serving, summary
 from reporting import markdown as md
 from reporting.columns import TASKS, Row
 from reporting.comparison import platforms
@@ -40,6 +40,7 @@ def render(report: Report, template: Path) -> str:
         "lanes": len({row["lane"] for row in own}) > 1,
         "machine_names": list(dict.fromkeys(row["platform"] for row in own)),
         "rounds": sorted({int(row["rounds"]) for row in own}),
+        "summaries": summary.table(report),
         "upkeep": serving.upkeep(own),
         "scale": scale_axis.table(own, report.published),
         "notes": list(map(md.Markdown, report.notes)),
