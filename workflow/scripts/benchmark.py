@@ -20,8 +20,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from arena import files, tensors
 from arena.contract import codec
 from arena.contract import round as rounds
@@ -267,7 +265,7 @@ def child_environment(cell: Cell, cache: Path) -> dict[str, str]:
 
 def memory_limit(megabytes: int) -> int:
     """Bytes that the child may hold: as configured, else 90 % of what is available now."""
-    return megabytes * 1_000_000 or int(0.9 * psutil.virtual_memory().available)
+    return megabytes * 1_000_000 or int(0.9 * machine.available_bytes())
 
 
 def judge(ending: supervisor.Ending, stage: Path) -> Fields:

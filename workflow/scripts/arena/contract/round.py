@@ -69,7 +69,9 @@ class Machine:
     logical_cores: Annotated[Count | None, "Hyper-threads counted"] = None
     physical_cores: Annotated[Count | None, "Of the machine"] = None
     usable_physical_cores: Annotated[Count | None, "Those on which the process may run"] = None
-    memory_bytes: Annotated[Count | None, "Of the machine"] = None
+    memory_bytes: Annotated[
+        Count | None, "Of the machine; where control groups leave less of it to the process, that"
+    ] = None
     architecture: Annotated[str | None, "x86_64, aarch64, arm64, …"] = None
     kernel: Annotated[str | None, "Name and release"] = None
     os: Annotated[str | None, "Its own name for itself"] = None

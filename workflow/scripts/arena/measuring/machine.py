@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from arena.measuring import nvml
+from arena.measuring import cgroups, nvml
 
 CPU_TOPOLOGY = Path("/sys/devices/system/cpu")
 
@@ -19,8 +19,8 @@ CPU_TOPOLOGY = Path("/sys/devices/system/cpu")
 def usable_threads(asked: int) -> int:
     """The thread count to give to every framework: ``asked``, but no more than the physical cores.
 
-    Counts the physical cores that the process's affinity allows, bounded by the cgroup's CPU
-    quota; hyper-threads of one core count once, because float32 kernels gain nothing from them.
+    Counts the physical cores that the process's affinity allows, bounded by the cgroups' CPU
+    quotas; hyper-threads of one core count once, because float32 kernels gain nothing from them.
     """
     return max(1, min(asked, physical_cores(), _quota_cores()))
 
@@ -28,7 +28,7 @@ def usable_threads(asked: int) -> int:
 def physical_cores() -> int:
     """Physical cores in this process's affinity mask (at least 1)."""
     if hasattr(os, "sched_getaffinity"):
-        return max(1, len({_core_of(cpu) for cpu in os.sched_getaffinity(0)}))
+        return max(1, cores_of(os.sched_getaffinity(0)))
     return psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
 
 
@@ -38,22 +38,26 @@ def _core_of(cpu: int) -> tuple[str, str]:
     return (package, core) if package and core else ("cpu", str(cpu))
 
 
+def cores_of(cpus: set[int]) -> int:
+    """How many physical cores these CPUs are."""
+    return len({_core_of(cpu) for cpu in cpus})
+
+
 def _quota_cores() -> int:
-    """Whole cores that the cgroup's CPU quota allows (v2, then v1); no quota: a very large number."""
-    limit = math.inf
-    for line in (_read("/proc/self/cgroup") or "").splitlines():
-        _, controllers, path = line.split(":", 2)
-        group = path.lstrip("/")
-        if controllers == "":
-            words = (_read(Path("/sys/fs/cgroup") / group / "cpu.max") or "max 1").split()
-        elif "cpu" in controllers.split(","):
-            base = Path("/sys/fs/cgroup/cpu") / group
-            words = [_read(base / "cpu.cfs_quota_us") or "-1", _read(base / "cpu.cfs_period_us") or "1"]
-        else:
-            continue
-        if words[0] not in ("max", "-1"):
-            limit = min(limit, float(words[0]) / float(words[1]))
-    return max(1, math.floor(limit)) if math.isfinite(limit) else 1_000_000
+    """Whole cores that the cgroups' CPU quotas allow; without a quota a very large number."""
+    limit = cgroups.cpus()
+    return max(1, math.floor(limit)) if limit is not None else 1_000_000
+
+
+def memory_bytes() -> int:
+    """Memory of the machine, or what the cgroups leave of it to this process, in bytes."""
+    limits = [limit for limit, _ in cgroups.memory()]
+    return min([psutil.virtual_memory().total, *limits])
+
+
+def available_bytes() -> int:
+    """Memory that is free to be used now, of the machine and of every cgroup of this process, in bytes."""
+    return max(0, min([psutil.virtual_memory().available, *(free for _, free in cgroups.memory())]))
 
 
 def facts() -> dict[str, Any]:
@@ -64,7 +68,7 @@ def facts() -> dict[str, Any]:
         "logical_cores": psutil.cpu_count(),
         "physical_cores": psutil.cpu_count(logical=False),
         "usable_physical_cores": physical_cores(),
-        "memory_bytes": psutil.virtual_memory().total,
+        "memory_bytes": memory_bytes(),
         "architecture": platform.machine(),
         "kernel": f"{platform.system()} {platform.release()}",
         "os": _os_name(),
