@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 import jobs
+import records
 from arena import files, tensors
 from arena.contract import codec
 from arena.contract import round as rounds
@@ -170,6 +171,13 @@ def test_a_declared_unsupported_cell_runs_nothing(model):
         ({"load_s": float("nan")}, "result.json: load_s: expected a finite number, got nan"),
         ({"threads_reported": "2"}, "result.json: threads_reported: expected int, got str"),
         ({"memory": {}}, "result.json: memory.baseline_bytes: missing"),
+        ({"tasks": []}, "result.json: tasks: expected object, got list"),
+        ({"version": "\ud800"}, "result.json: version: expected text, got half a character"),
+        ({"stage": "done"}, "tasks.inference: missing, though the process is done"),
+        (
+            {"tasks": {"inference": records.ok_task(warmup_ns=[5])}},
+            "tasks.inference.warmup_ns[0]: 5 ns; expected",
+        ),
     ],
 )
 def test_what_a_process_wrote_and_no_record_is_costs_its_own_cell(model, forged, says):
@@ -178,6 +186,29 @@ def test_what_a_process_wrote_and_no_record_is_costs_its_own_cell(model, forged,
     assert (result.status, result.reason.code, outputs) == ("failed", "bad-result", {})
     assert says in result.reason.detail
     assert (result.cell.platform, result.cell.row, result.round) == ("local", "faulty", 1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size", "says"),
+    [
+        ("F8_E4M3", 1, "expected types that NumPy knows"),
+        ("BF16", 2, "expected types that NumPy knows"),
+        ("C64", 8, "outputs.safetensors: inference.output: expected floats or integers, got complex64"),
+        ("BOOL", 1, "outputs.safetensors: inference.output: expected floats or integers, got bool"),
+    ],
+)
+def test_tensors_of_which_nothing_can_be_compared_cost_their_own_cell(model, dtype, size, says):
+    header = json.dumps({"inference.output": {"dtype": dtype, "shape": [1], "data_offsets": [0, size]}})
+    result, outputs = benchmark(model, {"fault": "strange", "header": header, "size": size})
+    assert (result.status, result.reason.code, outputs) == ("failed", "bad-result", {})
+    assert says in result.reason.detail
+
+
+@pytest.mark.parametrize("left", ["folder", "pipe", "huge"])
+def test_what_is_no_file_of_a_record_costs_its_own_cell(model, left):
+    result, _ = benchmark(model, {"fault": "odd_file", "left": left})
+    says = {"folder": "no file", "pipe": "no file", "huge": "larger than 64,000,000 bytes"}[left]
+    assert result.reason.code == "bad-result" and says in result.reason.detail
 
 
 @pytest.mark.parametrize(

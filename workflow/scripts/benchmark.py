@@ -27,7 +27,7 @@ from arena.contract.build import Built
 from arena.contract.cell import Cell, Files, Job
 from arena.contract.measured import Measured, Task
 from arena.contract.round import Round
-from arena.measuring import gpu, machine, node, nvml, packages, supervisor
+from arena.measuring import gpu, machine, node, nvml, packages, plausible, supervisor
 
 STAGE = ".measuring-"  # directories, beside the result, in which a process leaves what it measured
 THREAD_VARIABLES = (
@@ -209,7 +209,7 @@ def supervise(work: Work, stage: Path) -> Fields:
         )
     after = machine.conditions()
     seen = watch.summary(ending.pid) if watch else None
-    found = judge(ending, stage)
+    found = judge(ending, stage, cell)
     if work.cell.accelerator == "cuda":
         found = refuse_wrong_device(found, work, seen)
     first_output = found.pop("first_output_monotonic_s", None)
@@ -268,19 +268,21 @@ def memory_limit(megabytes: int) -> int:
     return megabytes * 1_000_000 or int(0.9 * machine.available_bytes())
 
 
-def judge(ending: supervisor.Ending, stage: Path) -> Fields:
-    """Merge how the child ended with what it wrote.
+def judge(ending: supervisor.Ending, stage: Path, cell: Cell) -> Fields:
+    """Merge how the child ended with what it wrote, if that can be a measurement of ``cell``.
 
     A child that died after its inference was measured keeps those figures; the task during which
     it died is the one that failed.
     """
     blank = {"tasks": {}}
     try:
-        record = codec.encode(codec.read(Measured, stage / "result.json"))
+        measured = read_measured(stage / "result.json")
+        plausible.check(measured, cell, ending.seconds)
+        record = codec.encode(measured)
         for name in ("outputs", "gradients"):
             if (stage / f"{name}.safetensors").exists():
-                tensors.load(stage / f"{name}.safetensors")
-    except (OSError, ValueError, TypeError) as error:
+                plausible.check_types(name, tensors.load(stage / f"{name}.safetensors"))
+    except (OSError, ValueError) as error:
         code, detail = ending.code or "bad-result", ending.detail or f"unreadable result: {error}"
         return blank | ended(code, detail.replace(f"{stage}{os.sep}", "")[:500])
 
@@ -294,6 +296,15 @@ def judge(ending: supervisor.Ending, stage: Path) -> Fields:
         return record | blank | failure
     record["tasks"][done] = codec.encode(codec.build(Task, **failure))
     return record
+
+
+def read_measured(path: Path) -> Measured:
+    """What a process has left. Raises ContractError if that is no record, OSError if there is no such file."""
+    if path.exists() and not path.is_file():
+        raise codec.ContractError(f"{path}: no file")
+    if path.stat().st_size > plausible.LARGEST_BYTES:
+        raise codec.ContractError(f"{path}: larger than {plausible.LARGEST_BYTES:,} bytes")
+    return codec.read(Measured, path)
 
 
 def store(work: Work, stage: Path, found: Fields) -> None:

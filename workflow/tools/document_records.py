@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import library  # noqa: F401
+from arena.contract import codec
 from arena.contract.build import Built
 from arena.contract.cell import Cell, Job
 from arena.contract.codec import AtLeast
@@ -55,7 +56,7 @@ def _object(record: type, definitions: dict[str, Any]) -> dict[str, Any]:
         "description": " ".join(inspect.getdoc(record).split()),
         "type": "object",
         "properties": properties,
-        "required": list(properties),
+        "required": [name for name in properties if name not in codec.added_later(record)],
         "additionalProperties": False,
     }
 

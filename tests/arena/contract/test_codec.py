@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from arena.contract import codec
-from arena.contract.codec import ContractError, Count
+from arena.contract.codec import ContractError, Count, Later
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,3 +136,35 @@ def test_a_record_is_built_of_what_is_known():
     assert codec.build(Inner, kind="a") == Inner(kind="a", counts=None)
     with pytest.raises(ContractError, match="kinds: unknown"):
         codec.build(Inner, kinds="a")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grown:
+    """A record with a key that it has not always had."""
+
+    old: Annotated[int, "From the start"]
+    new: Annotated[int | None, "Of late", Later()] = None
+
+
+def test_a_key_that_was_added_later_may_be_missing_and_is_written():
+    assert codec.from_text(Grown, '{"old": 1}') == Grown(old=1)
+    assert codec.to_text(Grown(old=1)) == '{"old": 1, "new": null}'
+    for text, says in (('{"new": 1}', "old: missing"), ('{"old": 1, "new": "x"}', "new: expected int")):
+        with pytest.raises(ContractError, match=says):
+            codec.from_text(Grown, text)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfff"])
+def test_half_a_character_is_no_text(text):
+    for value in ({"text": text}, {"free": {"k": text}}, {"free": {text: 1}}):
+        with pytest.raises(ContractError, match="expected text, got half a character") as refused:
+            codec.decode(Outer, codec.encode(RECORD) | value)
+        assert str(refused.value).encode()
+
+
+def test_numbers_have_64_bits():
+    whole = codec.encode(RECORD)
+    assert codec.decode(Outer, whole | {"whole": 2**63 - 1}).whole == 2**63 - 1
+    for value in ({"whole": 2**63}, {"real": -(10**400)}, {"inner": {"kind": "a", "counts": [1, 2**63]}}):
+        with pytest.raises(ContractError, match="expected a number of 64 bits"):
+            codec.decode(Outer, whole | value)

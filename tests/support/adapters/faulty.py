@@ -7,10 +7,13 @@ different. An inference takes ``sleep_s``, or what ``sleeps_s`` has for its roun
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import faulthandler
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -40,7 +43,8 @@ class Adapter(base.Adapter):
         if task == "training":
             raise base.UnsupportedError("no-training", "made of zeros")
         images = self.job.task_inputs(task)["images"]
-        shape = (images.shape[0], self.job.architecture().get("num_classes", CLASSES))
+        classes = self.job.cell.options.get("classes", CLASSES)
+        shape = (images.shape[0], self.job.architecture().get("num_classes", classes))
         pause = self.job.cell.options.get("sleep_s", 0.0)
         if "sleeps_s" in self.job.cell.options:
             sleeps = self.job.cell.options["sleeps_s"]
@@ -90,6 +94,72 @@ class Adapter(base.Adapter):
         path = stage() / "result.json"
         record = json.loads(path.read_text()) | json.loads(self.job.cell.options["forged"])
         path.write_text(json.dumps(record))
+        os._exit(0)
+
+    def environ(self):
+        """Leave the variables of this process in its cache."""
+        (self.job.files.cache / "environ.json").write_text(json.dumps(dict(os.environ)))
+
+    def family(self):
+        """Start a process of one's own, leave both ids in the cache, and hang."""
+        child = subprocess.Popen(["sleep", "3600"])
+        (self.job.files.cache / "family").write_text(f"{os.getpid()} {child.pid}")
+        self.hang()
+
+    def pinned(self):
+        """Confine the process to one core, as a library does that reads GOMP_CPU_AFFINITY."""
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+    def fill(self):
+        """Write to the cache until the disk is full, and tell that in a library's words; leave it so, or not."""
+        path = self.job.files.cache / "kernels"
+        try:
+            with open(path, "wb") as stream:
+                while True:
+                    stream.write(b"x" * 100_000)
+                    stream.flush()
+        except OSError as error:
+            if self.job.cell.options.get("tidy"):
+                path.unlink()
+            raise RuntimeError(f"kernel cache: {os.strerror(error.errno)}") from None
+
+    def fill_and_die(self):
+        """Fill the disk and die without a word."""
+        with contextlib.suppress(RuntimeError):
+            self.fill()
+        self.segfault()
+
+    def elsewhere(self):
+        """Find no room in a place that is none of the arena's."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/dev/shm/semaphore")
+
+    def large(self):
+        """Compute more than the disk holds."""
+        self.job.cell.options["classes"] = 300_000
+
+    def tell(self):
+        """Print what option ``secret`` says, and fail with it."""
+        print("the environment:", self.job.cell.options["secret"], flush=True)
+        raise RuntimeError(f"no access with {self.job.cell.options['secret']}")
+
+    def strange(self):
+        """Leave an outputs file of the ``header`` that is asked for, with ``size`` bytes of zeros."""
+        header = self.job.cell.options["header"].encode()
+        data = len(header).to_bytes(8, "little") + header + bytes(self.job.cell.options["size"])
+        (stage() / "outputs.safetensors").write_bytes(data)
+        os._exit(0)
+
+    def odd_file(self):
+        """Leave something else than a file of a record's size in its place."""
+        path = stage() / "result.json"
+        path.unlink()
+        left = self.job.cell.options["left"]
+        if left == "folder":
+            path.mkdir()
+        elif left == "pipe":
+            os.mkfifo(path)
+        else:
+            os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 65_000_000)
         os._exit(0)
 
     def half(self):

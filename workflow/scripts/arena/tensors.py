@@ -41,6 +41,8 @@ def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise ValueError(
             f"{path}: not a whole safetensors file ({error}); delete it and run again"
         ) from error
+    except (TypeError, AttributeError) as error:  # bfloat16 or float8, for which NumPy has no type
+        raise ValueError(f"{path}: {error}; expected types that NumPy knows") from error
 
 
 def select(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

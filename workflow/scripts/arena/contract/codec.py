@@ -3,7 +3,8 @@
 A record is a frozen dataclass. Each of its fields is a key that must be there, annotated with what it means:
 ``threads: Annotated[int, "How many …"]``; a default only spares Python's callers from naming what is not known.
 Known types: str, int, float, bool, None, Path, Literal, list, dict with keys of text, other records, unions with
-None, and Any for JSON as it comes. ``AtLeast`` bounds a number; ``__post_init__`` may demand more of several keys.
+None, and Any for JSON as it comes. ``AtLeast`` bounds a number, ``Later`` marks a key that old records lack;
+``__post_init__`` may demand more of several keys.
 ``workflow/tools/document_records.py`` makes JSON schemas of the same.
 
 Why no library: msgspec 0.22 costs a measuring process as much time as all of this with its records, says nothing of
@@ -16,18 +17,23 @@ import math
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from json import JSONDecodeError, dumps, loads
+from json import dumps, loads
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from arena import files
 
 T = TypeVar("T")
+LARGEST = 2**63 - 1  # of an integer: what reads the tables holds no larger one
 NAMES = {dict: "object", list: "list", type(None): "null"}  # of JSON's types, where they are not Python's
 
 
 class ContractError(ValueError):
     """A record is not what it should be; the message gives the path of the key, and what was expected."""
+
+    def __init__(self, message: object):
+        # A key may be what no file can hold; the message about it has to be written.
+        super().__init__(str(message).encode(errors="backslashreplace").decode())
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,11 @@ class AtLeast:
     """Bounds a number from below, in an ``Annotated``."""
 
     value: int
+
+
+@dataclass(frozen=True)
+class Later:
+    """A key, in an ``Annotated``, that earlier records of the same schema lack: there it has its default."""
 
 
 Count = Annotated[int, AtLeast(0)]
@@ -46,8 +57,8 @@ def read(kind: type[T], path: Path) -> T:
     Raises ContractError naming the file and the key for whatever is not such a record, OSError without a file.
     """
     try:
-        return decode(kind, loads(path.read_text(encoding="utf-8")))
-    except (UnicodeDecodeError, JSONDecodeError) as error:
+        return decode(kind, _json(path.read_text(encoding="utf-8"), "a readable JSON file"))
+    except UnicodeDecodeError as error:
         raise ContractError(f"{path}: not a readable JSON file ({error})") from error
     except ContractError as error:
         raise ContractError(f"{path}: {error}") from error
@@ -60,10 +71,17 @@ def write(path: Path, record: Any) -> None:
 
 def from_text(kind: type[T], text: str) -> T:
     """The record of ``kind`` in JSON ``text``. Raises ContractError."""
+    return decode(kind, _json(text))
+
+
+def _json(text: str, expected: str = "readable JSON") -> Any:
+    """JSON's values. Raises ContractError for whatever Python cannot read as JSON: a number of 5,000 digits too."""
     try:
-        return decode(kind, loads(text))
-    except JSONDecodeError as error:
-        raise ContractError(f"not readable JSON ({error})") from error
+        return loads(text)
+    except ValueError as error:
+        raise ContractError(f"not {expected} ({error})") from error
+    except RecursionError as error:
+        raise ContractError(f"not {expected} (nested too deeply)") from error
 
 
 def to_text(record: Any) -> str:
@@ -145,7 +163,9 @@ def _new_decoder(kind: Any) -> Decoder:
         return _float
     if kind is Path:
         return lambda value, path: Path(_decoder(str)(value, path))
-    if kind in (str, int, bool, type(None)):
+    if kind is str:
+        return _text
+    if kind in (int, bool, type(None)):
         return _plain(kind)
     raise TypeError(f"{kind}: no record can hold that; see arena.contract.codec")
 
@@ -155,14 +175,22 @@ def _fields(kind: Any) -> dict[str, Decoder]:
     return {field.name: _decoder(hints[field.name]) for field in fields(kind)}
 
 
+def added_later(kind: Any) -> set[str]:
+    """The keys of a record that are marked as ``Later``."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name for name, hint in hints.items() if Later() in get_args(hint)[1:]}
+
+
 def _record(kind: Any) -> Decoder:
-    decoders = _fields(kind)
+    decoders, later = _fields(kind), added_later(kind)
 
     def decoded(value: Any, path: str) -> Any:
         _expect(isinstance(value, dict), path, "object", value)
         found = {}
         for name, decoder in decoders.items():
             if name not in value:
+                if name in later:
+                    continue
                 raise ContractError(f"{_key(path, name)}: missing")
             found[name] = decoder(value[name], _key(path, name))
         for name in value:
@@ -179,14 +207,29 @@ def _record(kind: Any) -> Decoder:
 def _plain(kind: type) -> Decoder:
     def decoded(value: Any, path: str) -> Any:
         _expect(type(value) is kind, path, _name(kind), value)
+        if kind is int and abs(value) > LARGEST:
+            raise ContractError(
+                f"{path or 'value'}: expected a number of 64 bits, got one of {value.bit_length()}"
+            )
         return value
 
     return decoded
 
 
+def _text(value: Any, path: str) -> str:
+    _expect(type(value) is str, path, "str", value)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # half of a pair of surrogates, which JSON can spell and UTF-8 cannot
+        raise ContractError(f"{path or 'value'}: expected text, got half a character") from error
+    return str(value)
+
+
 def _float(value: Any, path: str) -> float:
     _expect(type(value) in (int, float), path, "float", value)
-    if not math.isfinite(value):
+    if type(value) is int:
+        _plain(int)(value, path)
+    elif not math.isfinite(value):
         raise ContractError(f"{path or 'value'}: expected a finite number, got {value}")
     return float(value)
 
@@ -229,11 +272,15 @@ def _list(kind: Any) -> Decoder:
 
     def decoded(value: Any, path: str) -> list[Any]:
         _expect(isinstance(value, list), path, "list", value)
-        if kind == Count and all(type(each) is int for each in value) and min(value, default=0) >= 0:
+        if kind == Count and all(type(each) is int for each in value) and _within(value):
             return list(value)  # a hundred thousand durations, ten times as fast
         return [decoder(each, f"{path}[{index}]") for index, each in enumerate(value)]
 
     return decoded
+
+
+def _within(numbers: list[int]) -> bool:
+    return min(numbers, default=0) >= 0 and max(numbers, default=0) <= LARGEST
 
 
 def _dict(key: Decoder, content: Decoder) -> Decoder:
@@ -247,12 +294,16 @@ def _dict(key: Decoder, content: Decoder) -> Decoder:
 def _anything(value: Any, path: str) -> Any:
     """Any JSON, of finite numbers."""
     if isinstance(value, dict):
-        return {name: _anything(each, _key(path, name)) for name, each in value.items()}
+        return {
+            _text(name, _key(path, name)): _anything(each, _key(path, name)) for name, each in value.items()
+        }
     if isinstance(value, list):
         return [_anything(each, f"{path}[{index}]") for index, each in enumerate(value)]
     if isinstance(value, float):
         return _float(value, path)
-    _expect(value is None or type(value) in (str, int, bool), path, "JSON", value)
+    if isinstance(value, str):
+        return _text(value, path)
+    _expect(value is None or type(value) in (int, bool), path, "JSON", value)
     return value
 
 
