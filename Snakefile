@@ -42,6 +42,7 @@ rule all:
 
 onstart:
     cancel_leftover_jobs()
+    end_leftovers()
     keep_history()
     write_retry()
 

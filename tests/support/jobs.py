@@ -61,8 +61,10 @@ def command(
     return [sys.executable, str(SCRIPT), *words, *more]
 
 
-def measured(cell: Cell, files: Files, *more: str, environment: dict[str, str] | None = None) -> Round:
+def measured(
+    cell: Cell, files: Files, *more: str, environment: dict[str, str] | None = None, timeout: float = 60
+) -> Round:
     """The record of round 1, measured by benchmark.py."""
-    words = command(cell, files, files.result.with_name("process.log"), *more)
-    subprocess.run(words, check=True, timeout=120, env=environment)
+    words = command(cell, files, files.result.with_name("process.log"), *more, timeout=timeout)
+    subprocess.run(words, check=True, timeout=timeout + 60, env=environment)
     return rounds.read(files.result)

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import subprocess
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -238,8 +239,33 @@ def test_a_killed_run_leaves_nothing_half_read(root, tmp_path):
     assert checkout.plan() == set()
 
 
-def kill_while_measuring(checkout, cell):
-    """Start a run, and end it and all its processes while ``cell`` is in its inference."""
+def test_a_run_whose_snakemake_is_killed_measures_no_further(root, tmp_path):
+    """Killed outright, it can tell nobody. What is left running all the same, the next run ends."""
+    trigger = tmp_path / "trigger"
+    trigger.touch()
+    rows = {"rows": ["faulty-hang"], "baseline": "faulty-hang"}
+    config = overlay(rows, {"faulty-hang": "hang"}, trigger, rounds=1)
+    checkout = checkout_with(root, tmp_path / "directory", config)
+    cell = checkout.directory / f"results/benchmarks/local/{MODEL}/faulty-hang"
+    kill_while_measuring(checkout, cell, whole=False)
+    assert not (cell / "round-1.json").exists()
+    assert checkout.run("--unlock").returncode == 0
+
+    trigger.unlink()
+    job = f"results/benchmarks/local/{MODEL}/faulty-hang/.measuring-x/job.json"
+    code = "import time; time.sleep(3600)"
+    left = subprocess.Popen(
+        [sys.executable, "-c", code, "--job", job], cwd=checkout.directory, start_new_session=True
+    )
+    done = checkout.run()
+    assert done.returncode == 0, done.stdout
+    what = f"a measurement of local/{MODEL}/faulty-hang (process {left.pid})"
+    assert f"Ended what an earlier run here had left running: {what}" in done.stdout
+    assert left.wait(10) != 0
+
+
+def kill_while_measuring(checkout, cell, whole=True):
+    """Start a run, and end it and all its processes while ``cell`` is in its inference; or Snakemake alone."""
     with open(checkout.directory.with_suffix(".log"), "w+") as log:
         run = subprocess.Popen(
             checkout.command(), cwd=checkout.root, env=environ(), stdout=log, stderr=subprocess.STDOUT
@@ -251,7 +277,7 @@ def kill_while_measuring(checkout, cell):
                 time.sleep(0.1)
         finally:
             family = [psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)]
-            for process in family:
+            for process in family if whole else family[:1]:
                 process.kill()
             run.wait()
     _, alive = psutil.wait_procs(family[1:], timeout=10)

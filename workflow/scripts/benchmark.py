@@ -118,13 +118,21 @@ def exported(path: Path | None) -> Fields | None:
 
 def main() -> None:
     work = arguments()
+    try:
+        measure_and_store(work)
+    except supervisor.AbandonedError as error:
+        sys.exit(f"benchmark.py: {error}; nothing is recorded")
+
+
+def measure_and_store(work: Work) -> None:
+    """Measure the round and write its files."""
     for path in (work.files.result, work.files.outputs, work.log):
         path.parent.mkdir(parents=True, exist_ok=True)
     started = now()
     for left in work.files.result.parent.glob(f"{STAGE}*"):  # of a supervisor that was killed outright
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=work.files.result.parent, prefix=STAGE) as directory:
-        stage = Path(directory)
+        stage = Path(directory).resolve()
         if work.cell.unsupported:
             found = {"status": "unsupported", "reason": codec.encode(work.cell.unsupported)}
         elif work.build and work.build.status != "ok":
@@ -162,12 +170,14 @@ def ended(code: str, detail: str) -> Fields:
 
 
 def supervise_on_node(work: Work, stage: Path) -> tuple[Work, Fields]:
-    """``supervise``; on a cluster, within the job's own cores, alone where the protocol wants it, and with
-    what the node was like. The cell comes back with the threads that it got.
+    """``supervise``, alone on this machine where the protocol wants it. On a cluster within the job's own cores,
+    and with what the node was like. The cell comes back with the threads that it got.
     """
     protocol = work.cell.protocol
     if protocol.node is None:
-        return work, supervise(work, stage)
+        with node.alone(protocol.exclusive) as waited:
+            begun = {"started": now(), "waited_s": waited if protocol.exclusive else None}
+            return work, supervise(work, stage) | begun
     work = replace(work, cell=replace(work.cell, threads=machine.usable_threads(work.cell.threads)))
     with node.alone(protocol.node == "shared" and protocol.exclusive) as waited:
         started, begin, before = now(), time.monotonic(), node.other_jobs()

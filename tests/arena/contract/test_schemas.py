@@ -53,6 +53,10 @@ def made(tmp_path):
     return MADE | {"job": codec.encode(job)}
 
 
+#: What a round of an earlier commit lacks: report/published/ has some.
+LATER = {"round": {"waited_s"}}
+
+
 @pytest.mark.parametrize("name", document_records.RECORDS)
 def test_the_files_are_those_of_the_types(name):
     written = (SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8")
@@ -69,7 +73,10 @@ def test_a_record_keeps_its_schema_and_what_is_none_does_not(made, name):
     for key, value in made[name].items():
         without = {other: each for other, each in made[name].items() if other != key}
         wrong = made[name] | {key: [value]}
-        for record in (without, wrong, made[name] | {f"{key}_": value}):
+        if key in LATER.get(name, ()):
+            assert validator.is_valid(without)
+        refused = [wrong, made[name] | {f"{key}_": value}, *([] if key in LATER.get(name, ()) else [without])]
+        for record in refused:
             with pytest.raises(codec.ContractError):
                 codec.decode(document_records.RECORDS[name], record)
             assert not validator.is_valid(record), key
@@ -81,6 +88,8 @@ def test_every_key_is_described(name):
     objects = [schema, *schema.get("$defs", {}).values()]
     assert len(objects) >= 2
     for each in objects:
-        assert each["description"] and each["required"] == list(each["properties"])
+        assert each["description"]
+        later = LATER.get(name, ()) if each is schema else ()
+        assert each["required"] == [key for key in each["properties"] if key not in later]
         for key, value in each["properties"].items():
             assert len(value["description"]) >= 4, key

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from arena.contract import codec
 from arena.contract.build import Build
 from arena.contract.cell import Cell, Reason, TaskName
-from arena.contract.codec import Count
+from arena.contract.codec import Count, Later
 from arena.contract.measured import Memory, Status, Task
 
 
@@ -165,6 +165,9 @@ class Round:
     started: Annotated[str, "ISO 8601, UTC"]
     duration_s: Annotated[float, "Of the measuring process; 0 where none was started"] = 0.0
     order: Annotated[Order, "Where it stood in its round"]
+    waited_s: Annotated[
+        float | None, "For another measurement on this machine to end; null where none is waited for", Later()
+    ] = None
     command: Annotated[list[str] | None, "What was started"] = None
     version: Annotated[str | None, "The framework's"] = None
     backend: Annotated[str | None, "What computed, in the framework's words"] = None

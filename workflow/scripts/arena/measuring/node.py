@@ -1,43 +1,89 @@
-"""The node of a cluster: what Slurm gave a job there, who else is on it, and one measurement at a time."""
+"""One measurement at a time on a machine; and the node of a cluster: what Slurm gave a job, and who else is on it."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 #: A name in the node's abstract socket namespace (unix(7)). Unlike a file it needs no directory that jobs
 #: share, for Slurm may give each its own /tmp, and it goes with the process that holds it, however that ends.
 LOCK = "\0arena-measuring"
+ABSTRACT = sys.platform == "linux"
 
 
 @contextmanager
-def alone(wanted: bool = True, name: str = LOCK, interval_s: float = 0.5) -> Iterator[float]:
-    """Wait until no other process of this node is in this block; yields the seconds waited.
+def alone(
+    wanted: bool = True, name: str = LOCK, interval_s: float = 0.5, abstract: bool = ABSTRACT
+) -> Iterator[float]:
+    """Wait until no other process of this machine is in this block; yields the seconds waited.
 
-    Whose process it is does not matter. Linux only; with ``wanted`` false it waits for nobody.
+    Whose process it is does not matter on Linux; without abstract sockets it is a file of this user's.
+    With ``wanted`` false it waits for nobody.
     """
     if not wanted:
         yield 0.0
         return
     began = time.monotonic()
+    with _socket_lock(name) if abstract else _file_lock(name) as taken:
+        if not taken():
+            print("Another measurement runs on this machine; this one waits for its end", file=sys.stderr)
+            while not taken():
+                time.sleep(interval_s)
+        yield time.monotonic() - began
+
+
+@contextmanager
+def _socket_lock(name: str) -> Iterator[Callable[[], bool]]:
+    """Whether the name could be had, as a function; given back at the end of the block."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as lock:
-        while True:
+
+        def taken() -> bool:
             try:
                 lock.bind(name)
-                break
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
-                time.sleep(interval_s)
-        yield time.monotonic() - began
+                return False
+            return True
+
+        yield taken
+
+
+@contextmanager
+def _file_lock(name: str) -> Iterator[Callable[[], bool]]:
+    """The same by a lock on a file, which the system takes back with its process."""
+    path = _temporary() / f"{name.strip(chr(0))}-{os.getuid()}.lock"
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as lock:
+
+        def taken() -> bool:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        yield taken
+
+
+def _temporary() -> Path:
+    """This user's folder for temporary files, whatever TMPDIR says: all shells of a user have to mean the same."""
+    if sys.platform == "darwin":
+        asked = ["getconf", "DARWIN_USER_TEMP_DIR"]
+        said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+        if said:
+            return Path(said)
+    return Path("/tmp")
 
 
 def allocation() -> dict[str, Any] | None:

@@ -15,10 +15,18 @@ from typing import IO
 
 import psutil
 
-from arena.measuring import machine
+from arena.measuring import machine, watchdog
 
 POLL_SECONDS = 0.2  # 20 µs of reading /proc each, so nothing that a measurement would notice
 TREE_EVERY = 10  # polls between two looks at the whole process tree, which cost milliseconds
+RUNNER = "snakemake"
+DEPTH = 4  # from a supervisor up to its Snakemake there is one shell, or two
+#: What tells this process to stop: a lost terminal and a quit key too.
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
+
+class AbandonedError(Exception):
+    """The Snakemake that wanted the measurement is gone: nobody reads what would be recorded."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,7 @@ class Ending:
     seconds: float
     spawned: float = 0.0  # when it was started, by time.monotonic()
     pid: int = 0  # its process id, and its session's
+    exit_status: int | None = None  # as subprocess has it
 
 
 def run(
@@ -43,18 +52,23 @@ def run(
 
     It is killed, with all its descendants, after ``timeout_s`` or once it holds more memory than
     ``memory_limit_bytes`` (before the kernel would pick a victim by itself). If this process is
-    told to stop, the child goes first.
+    told to stop, the child goes first; if it is killed outright, the child goes with it. Raises
+    AbandonedError if the Snakemake that started this process is gone.
     """
     kills_before = machine.conditions()["oom_kills"]
-    begin = time.monotonic()
-    child = subprocess.Popen(
-        list(command), env=dict(environment), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-    )
-    stopped: tuple[str, str] | None = None
-    try:
-        with _forwarded_signals():
+    runner = _runner()
+    with watchdog.watchdog() as dog, _forwarded_signals():
+        begin = time.monotonic()
+        child = subprocess.Popen(
+            list(command), env=dict(environment), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        stopped: tuple[str, str] | None = None
+        try:
+            dog.guard(child.pid)
             polls = 0
             while child.poll() is None:
+                if _gone(runner):
+                    raise AbandonedError(f"Snakemake (process {runner and runner.pid}) is gone")
                 polls += 1
                 held = _held_bytes(child.pid, tree=polls % TREE_EVERY == 0)
                 if held > memory_limit_bytes:
@@ -68,10 +82,12 @@ def run(
                     break
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(POLL_SECONDS)
-    finally:
-        _kill_group(child)
-    seconds = time.monotonic() - begin
-    return Ending(*(stopped or _cause(child.returncode, kills_before)), seconds, begin, child.pid)
+        finally:
+            watchdog.end(child)
+        seconds = time.monotonic() - begin
+    return Ending(
+        *(stopped or _cause(child.returncode, kills_before)), seconds, begin, child.pid, child.returncode
+    )
 
 
 def isolation() -> list[str]:
@@ -85,6 +101,24 @@ def isolation() -> list[str]:
     except OSError:  # no such program: not Linux
         return []
     return unshare if tried.returncode == 0 else []
+
+
+def _runner() -> psutil.Process | None:
+    """The Snakemake that has started this process; None where somebody started it by hand."""
+    with contextlib.suppress(psutil.Error):
+        for parent in psutil.Process().parents()[:DEPTH]:
+            with contextlib.suppress(psutil.Error):
+                if RUNNER in (Path(word).name for word in parent.cmdline()[:3]):  # python -m snakemake, too
+                    return parent
+    return None
+
+
+def _gone(process: psutil.Process | None) -> bool:
+    """Whether a process that there was has ended."""
+    try:
+        return process is not None and (not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _cause(status: int, kills_before: int | None) -> tuple[str | None, str]:
@@ -113,20 +147,18 @@ def _held_bytes(pid: int, tree: bool) -> int:
     return held
 
 
-def _kill_group(child: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)  # descendants too, also those that outlive the child
-    child.wait()
-
-
 @contextlib.contextmanager
 def _forwarded_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into an exception, so that ``finally`` ends the child before us."""
+    """Turn what tells us to stop into an exception, so that ``finally`` ends the child before us.
+
+    What whoever started us has us ignore, as nohup does with SIGHUP, stays ignored.
+    """
 
     def stop(number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    heeded = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, stop) for number in heeded}
     try:
         yield
     finally:
