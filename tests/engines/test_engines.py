@@ -146,6 +146,26 @@ def test_a_program_is_built_and_described(tmp_path, workspace):
 
 
 @pytest.mark.network
+def test_a_build_is_this_machine_s_whatever_cargo_is_configured_for(tmp_path, workspace):
+    """A target of cargo's own configuration moves what it builds, and may be another machine's."""
+    (workspace / ".cargo").mkdir()
+    (workspace / ".cargo/config.toml").write_text(
+        '[build]\ntarget = "wasm32-unknown-unknown"\nrustflags = ["-g"]\n'
+    )
+    shell = {
+        "CARGO_BUILD_TARGET": "wasm32-wasip1",
+        "CARGO_ENCODED_RUSTFLAGS": "--nonsense",
+        "RUSTFLAGS": "--nonsense",
+    }
+    record, program = build(tmp_path, workspace, CARGO_PROFILE_RELEASE_OPT_LEVEL="0", **shell)
+    assert record["status"] == "ok", record["reason"]
+    assert subprocess.run([program], capture_output=True, text=True, check=True).stdout == "7 false"
+    assert record["build"]["flags"] == "-C target-cpu=native, CARGO_PROFILE_RELEASE_OPT_LEVEL=0"
+    again, _ = build(tmp_path, workspace, CARGO_PROFILE_RELEASE_OPT_LEVEL="0")
+    assert again["status"] == "ok"  # nothing to compile, and cargo still says where the program is
+
+
+@pytest.mark.network
 def test_a_failed_build_is_a_failed_cell(tmp_path, workspace):
     (workspace / "arena-tiny/src/main.rs").write_text("fn main() { 1 + itoa::nothing() }\n")
     record, program = build(tmp_path, workspace)

@@ -28,7 +28,7 @@ import miniatures
 from arena import files, tensors
 from arena.contract import codec
 from arena.judging import distances, losses
-from frameworks.base import Job, UnsupportedError
+from frameworks.base import FailedError, Job, UnsupportedError
 from frameworks.exporting import Export
 from frameworks.jax import export as export_jax
 from frameworks.jax.adapter import Adapter, runtime
@@ -272,6 +272,23 @@ def test_a_missing_device_is_unsupported(tmp_path):
     with pytest.raises(UnsupportedError, match="finds no cuda device") as raised:
         Adapter(job("SmolVLA", tmp_path, accelerator="cuda"))
     assert raised.value.code == "no-device"
+
+
+@pytest.mark.slow  # what is not compiled runs operation by operation
+def test_what_compiled_nothing_is_not_timed(tmp_path):
+    """What JAX_DISABLE_JIT and JAX_ENABLE_X64 would set is set by the adapter, and what comes of it is looked at."""
+    jax.config.update("jax_disable_jit", True)
+    jax.config.update("jax_enable_x64", True)
+    adapter = loaded("SmolLM2-135M", tmp_path)
+    assert (jax.config.jax_disable_jit, jax.config.jax_enable_x64) == (False, False)
+    for task in ("inference", "decode"):
+        run = adapter.prepare(task)
+        with jax.disable_jit():
+            run()
+            with pytest.raises(FailedError, match="not-compiled"):
+                adapter.verify(task)
+        run()
+        adapter.verify(task)
 
 
 PROCESS = """

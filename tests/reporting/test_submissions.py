@@ -67,6 +67,7 @@ def test_who_and_where_is_left_out(tmp_path, monkeypatch):
         "https://mallory:hunter2@example.org/x abracadabra-abracadabra"
     )
     record["command"] = ["/home/mallory/python", "--key", "x"]
+    record |= {"environment": {"HOME": "/home/mallory", "WORK": "darkbox"}, "withheld": ["MALLORY_TOKEN"]}
     record["machine"] |= {"hostname": "darkbox.example.org", "gpu": codec.encode(Gpu(uuid="GPU-1234"))}
     given = Allocation(job="4711", name="darkbox", partition="mallorys", cpus=[0])
     node = Node(
@@ -77,6 +78,7 @@ def test_who_and_where_is_left_out(tmp_path, monkeypatch):
     packed = packing.packed(run, "local", submitted.CONFIG)
     for word in (
         "mallory",
+        "MALLORY",
         "darkbox",
         "hunter2",
         "hf_abc",

@@ -1,10 +1,14 @@
 """The program that exports: files and a record, however the exporter ends."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
+import psutil
 import pytest
 
 from arena import files, tensors
@@ -13,7 +17,7 @@ from runner import REPOSITORY
 
 PROGRAM = REPOSITORY / "workflow/scripts/export.py"
 EXPORTER = """
-import os, signal
+import json, os, signal, subprocess, time
 from arena import files, tensors
 from frameworks.errors import UnsupportedError
 
@@ -22,6 +26,18 @@ def export(task):
         raise UnsupportedError("unsupported-operator", "It has no such thing.")
     if task.definition == "broken":
         raise ValueError("no such tensor")
+    if task.definition == "full":
+        task.files[0].write_bytes(b"x" * 5_000_000)
+    if task.definition == "full in words":
+        raise RuntimeError("protobuf: No space left on device")
+    if task.definition == "tells":
+        raise ValueError("no access with hf_secret_of_mine")
+    if task.definition == "environ":
+        return [files.write_text(path, json.dumps(dict(os.environ))) for path in task.files]
+    if task.definition == "hangs":
+        child = subprocess.Popen(["sleep", "3600"])
+        task.files[1].write_text(f"{os.getpid()} {child.pid}")
+        time.sleep(3600)
     if task.definition == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     written = task.files[:1] if task.definition == "partial" else task.files
@@ -35,17 +51,25 @@ def exported(tmp_path):
     """Export with an exporter of the tests' own; the record and the two files."""
     (tmp_path / "exporter_of_tests.py").write_text(EXPORTER)
 
-    def run(definition="llama", read=("weights", "model.safetensors")):
-        made = tmp_path / "made"
+    def started(definition, read=("weights", "model.safetensors"), made=tmp_path / "made", **shell):
         paths = [made / "a.bin", made / "b.bin"]
         command = [sys.executable, PROGRAM, "--exporter", "exporter_of_tests", "--model", "Tiny"]
         command += ["--definition", definition, "--lane", "int8", "--read", read[0], tmp_path / read[1]]
         command += ["--files", *paths, "--record", made / "a.bin.json"]
-        environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-        subprocess.run(command, env=environment, check=True, timeout=120)
-        assert sorted(path.name for path in made.iterdir()) == ["a.bin", "a.bin.json", "b.bin"]
-        return files.read_json(made / "a.bin.json"), *(path.read_text() for path in paths)
+        environment = os.environ | {"PYTHONPATH": str(tmp_path)} | shell
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
+    def run(definition="llama", **given):
+        process = started(definition, **given)
+        process.communicate(timeout=120)
+        assert process.returncode == 0
+        made = tmp_path / "made"
+        assert sorted(path.name for path in made.iterdir()) == ["a.bin", "a.bin.json", "b.bin"]
+        return files.read_json(made / "a.bin.json"), *(
+            (made / name).read_text() for name in ("a.bin", "b.bin")
+        )
+
+    run.started = started
     return run
 
 
@@ -93,3 +117,30 @@ def test_an_exporter_is_given_what_it_reads(tmp_path):
         Export("Tiny", "llama", "float32", (tmp_path / "a",), {"onnx/m": paths["weights"]}).source()
         == paths["weights"]
     )
+
+
+def test_an_exporter_has_the_listed_variables_alone(exported):
+    shell = {"TORCHDYNAMO_DISABLE": "1", "HF_TOKEN": "hf_secret_of_mine", "LC_ALL": "C.UTF-8"}
+    _, text, _ = exported("environ", **shell)
+    found = json.loads(text)
+    assert found["LC_ALL"] == "C.UTF-8" and found["PATH"] == os.environ["PATH"]
+    assert {"TORCHDYNAMO_DISABLE", "HF_TOKEN"} & found.keys() == set()
+
+
+def test_a_secret_is_not_recorded(exported):
+    record, *_ = exported("tells", HF_TOKEN="hf_secret_of_mine")
+    assert record["reason"]["detail"] == "ValueError: no access with [HF_TOKEN]"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_an_exporter_and_its_children_die_with_the_program(exported, tmp_path, number):
+    process = exported.started("hangs")
+    told, deadline = tmp_path / "made/b.bin", time.monotonic() + 60
+    while not told.exists() or len(told.read_text().split()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    family = [psutil.Process(int(pid)) for pid in told.read_text().split()]
+    process.send_signal(number)
+    assert process.wait(20) != 0
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []

@@ -1,5 +1,9 @@
 """The float64 reference and the noise floor beside it."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -117,3 +121,11 @@ def test_noise_is_that_of_float32(computed):
     assert noise["training"]["gradient_norm_error"] < 5e-4
     assert noise["training"]["gradient_cosine"] > 0.99995
     assert {"python", "torch", "numpy"} <= summary["versions"].keys()
+
+
+def test_pytorch_does_not_see_the_shell_s_variables():
+    """Without its list it would read this one as it is imported, and refuse it."""
+    command = [sys.executable, compute_reference.__file__, "--help"]
+    shell = os.environ | {"TORCH_LOGS": "+nonsense"}
+    done = subprocess.run(command, env=shell, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -12,4 +12,4 @@ def environment(folder: Path) -> dict[str, str]:
     subprocess.run(command, check=True, timeout=60)
     state = folder / "card.txt"
     state.write_text("used 1000\n")
-    return {"LD_LIBRARY_PATH": str(folder), "FAKE_NVML": str(state)}
+    return {"LD_LIBRARY_PATH": str(folder), "ARENA_FAKE_NVML": str(state)}

@@ -1,6 +1,6 @@
 /* NVIDIA's management library as arena/nvml.py calls it, for machines without an NVIDIA card.
  *
- * One card, whose state is what the text file named by FAKE_NVML says, a line each: "used BYTES",
+ * One card, whose state is what the text file named by ARENA_FAKE_NVML says, a line each: "used BYTES",
  * "throttle BITS", "process PID BYTES". It draws 250 W, always. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@ typedef struct { unsigned pid; unsigned long long used; unsigned gpu_instance, c
 static unsigned long long number(const char *key) {
     unsigned long long value, last = 0;
     char line[128], word[32];
-    FILE *file = fopen(getenv("FAKE_NVML"), "r");
+    FILE *file = fopen(getenv("ARENA_FAKE_NVML"), "r");
     while (file && fgets(line, sizeof line, file))
         if (sscanf(line, "%31s %llu", word, &value) == 2 && !strcmp(word, key)) last = value;
     if (file) fclose(file);
@@ -52,7 +52,7 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *d, unsigned *count, Process *f
     unsigned room = *count, pid, seen = 0;
     unsigned long long used;
     char line[128];
-    FILE *file = fopen(getenv("FAKE_NVML"), "r");
+    FILE *file = fopen(getenv("ARENA_FAKE_NVML"), "r");
     while (file && fgets(line, sizeof line, file))
         if (sscanf(line, "process %u %llu", &pid, &used) == 2) {
             if (seen < room) found[seen] = (Process){pid, used, 0, 0};

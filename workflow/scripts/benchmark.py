@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from arena import files, tensors
+from arena import environment, files, redaction, tensors
 from arena.contract import codec
 from arena.contract import round as rounds
 from arena.contract.build import Built
@@ -30,13 +30,8 @@ from arena.contract.round import Round
 from arena.measuring import gpu, machine, node, nvml, packages, plausible, supervisor
 
 STAGE = ".measuring-"  # directories, beside the result, in which a process leaves what it measured
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "RAYON_NUM_THREADS",
-)
+#: OpenMP's defaults where nobody has set anything: threads that no library binds to a core, and as many as asked.
+OPENMP = {"OMP_DYNAMIC": "false", "OMP_PROC_BIND": "false"}
 
 Fields = dict[str, Any]  # keys of a Round with their JSON values
 
@@ -192,6 +187,10 @@ def supervise_on_node(work: Work, stage: Path) -> tuple[Work, Fields]:
 
 def supervise(work: Work, stage: Path) -> Fields:
     """Run the measuring process and say how it went; what it wrote lies in ``stage``."""
+    cores = machine.physical_cores()
+    if cores < work.cell.threads:
+        detail = f"{work.cell.threads} threads were asked for, and this process may run on {cores} cores"
+        return ended("confined", f"{detail}: taskset, or a change of the machine since the run began")
     cache = work.files.cache
     if work.first is None:
         shutil.rmtree(cache, ignore_errors=True)
@@ -207,18 +206,20 @@ def supervise(work: Work, stage: Path) -> Fields:
     if work.files.program:
         measure = [str(work.files.program.resolve())]
     command = [*isolated, *measure, "--job"]
+    given = child_environment(work.cell, cache.resolve())
     card = nvml.open_gpu() if work.cell.accelerator == "cuda" else None
     before = machine.conditions()
     with open(work.log, "wb") as log, gpu.Watch(card) if card else nullcontext() as watch:
         ending = supervisor.run(
             [*command, str(stage / "job.json")],
-            child_environment(work.cell, cache.resolve()),
+            given,
             log,
             work.limits.timeout_s,
             memory_limit(work.limits.memory_mb),
         )
     after = machine.conditions()
     seen = watch.summary(ending.pid) if watch else None
+    redaction.Redactor().file(work.log)
     found = judge(ending, stage, cell)
     if work.cell.accelerator == "cuda":
         found = refuse_wrong_device(found, work, seen)
@@ -230,6 +231,10 @@ def supervise(work: Work, stage: Path) -> Fields:
         "cold_start_s": None if first_output is None else first_output - ending.spawned,
         "offline": bool(isolated),
         "command": [*command, "JOB.json"],
+        "environment": {
+            name: "[secret]" if redaction.is_secret(name) else value for name, value in given.items()
+        },
+        "withheld": environment.withheld(given),
         "conditions": {
             "before": before,
             "during": {"gpu": seen},
@@ -259,18 +264,21 @@ def refuse_wrong_device(found: Fields, work: Work, seen: Fields | None) -> Field
 
 
 def child_environment(cell: Cell, cache: Path) -> dict[str, str]:
-    """The child's environment: thread counts for every common library, caches, the framework's own.
+    """The child's environment: what ``environment.passed`` leaves of this one, thread counts for every common
+    library, caches, the framework's own.
 
     Temporary files and the user's cache directory lie in the cell's cache too: Inductor keeps its
     precompiled headers in the one, other compilers use the other, and round 1 must find neither.
     """
-    caches = {"TMPDIR": cache / "tmp", "XDG_CACHE_HOME": cache / "user"}
+    caches = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), cache / "tmp") | {"XDG_CACHE_HOME": cache / "user"}
     for directory in caches.values():
         directory.mkdir(parents=True, exist_ok=True)
     own = {name: value.format(threads=cell.threads, cache=cache) for name, value in cell.environment.items()}
-    threads = dict.fromkeys(THREAD_VARIABLES, str(cell.threads))
-    order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # as NVML counts, so that both mean the same card
-    return os.environ | threads | order | {name: str(path) for name, path in caches.items()} | own
+    settings = dict.fromkeys(environment.THREADS, str(cell.threads)) | OPENMP
+    settings["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # as NVML counts, so that both mean the same card
+    if os.environ.get("CONDA_PREFIX") == sys.prefix:  # conda's own Python would look there too
+        settings["PYTHONNOUSERSITE"] = "1"
+    return environment.passed() | settings | {name: str(path) for name, path in caches.items()} | own
 
 
 def memory_limit(megabytes: int) -> int:
@@ -339,6 +347,8 @@ def store(work: Work, stage: Path, found: Fields) -> None:
         "machine": machine.facts(),
         "commit": commit(),
     }
+    redactor = redaction.Redactor()
+    found = redactor.value(found)
     version = found.get("version") or installed["version"]
     # The identity last, so that nothing that an engine wrote takes its place.
     fields = {"tasks": {}} | found | installed | {"version": version} | identity

@@ -1,13 +1,15 @@
 """Build one of the programs in workflow/engines/ for this machine's processor.
 
 Where there is no cargo, or the build fails, that is recorded, and the engine's cells say so: the exit
-status is 0 as long as the record could be written. CARGO_TARGET_DIR is honoured. For CUDA no card is needed:
-CUDA_COMPUTE_CAP says which one to build for, else the machine's own, else every one since Ampere.
+status is 0 as long as the record could be written. CARGO_TARGET_DIR is honoured, and what
+else arena/environment.py lets through; a profile that CARGO_PROFILE_* changes is recorded with the flags. For CUDA no
+card is needed: CUDA_COMPUTE_CAP says which one to build for, else the machine's own, else every one since Ampere.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -17,10 +19,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from arena import environment as variables
+from arena import redaction
 from arena.building import cuda
 from arena.configuration import crates
 from arena.contract import codec
 from arena.contract.build import Built
+from arena.measuring import watchdog
 
 FLAGS = "-C target-cpu=native"
 
@@ -40,6 +45,7 @@ def main() -> None:
 
     begin = time.monotonic()
     found = attempt(args)
+    found = redaction.Redactor().value(found)
     record = codec.build(Built, **{"packages": {}} | found, seconds=time.monotonic() - begin)
     if record.status != "ok":
         args.program.write_bytes(b"")  # the rule has promised a file; nothing runs it
@@ -59,7 +65,7 @@ def attempt(args: argparse.Namespace) -> dict[str, Any]:
     features = feature(manifest, args.interface)
     target = Path(os.environ.get("CARGO_TARGET_DIR", args.target)).resolve()
     flags = FLAGS.replace("native", args.target_cpu)
-    environment, toolkit, capability = dict(os.environ), None, None
+    environment, toolkit, capability = variables.for_building(), None, None
     linking, extra = [], {}
     if "cuda" in features:
         try:
@@ -70,21 +76,16 @@ def attempt(args: argparse.Namespace) -> dict[str, Any]:
             return refused("unsupported", "no-nvcc", str(error))
     command = ["cargo", "rustc", "--release", "--locked", "--jobs", str(args.threads), "--package", package]
     command += ["--bin", package, "--target-dir", str(target), *(f"--features={name}" for name in features)]
-    command += ["--", *linking]
+    if configured_target(args.workspace):
+        command += ["--target", host()]
+    command += ["--message-format=json-render-diagnostics", "--", *linking]
     print(f"RUSTFLAGS='{flags}' {' '.join(command)}", flush=True)
-    done = subprocess.run(
-        command,
-        cwd=args.workspace,
-        env=environment | {"RUSTFLAGS": flags},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    print(done.stdout, flush=True)
-    if done.returncode:
-        return refused("failed", "build-failed", first_error(done.stdout))
-    place(target / "release" / package, args.program)
+    done = run(command, args.workspace, environment | {"RUSTFLAGS": flags})
+    print(done.stderr, flush=True)
+    built = executable(done.stdout, package)
+    if done.returncode or built is None:
+        return refused("failed", "build-failed", first_error(done.stderr))
+    place(built, args.program)
     used = crates.direct(args.workspace / "Cargo.lock", package)
     return {
         "status": "ok",
@@ -93,13 +94,68 @@ def attempt(args: argparse.Namespace) -> dict[str, Any]:
         "packages": used | extra | {"rustc": said("rustc", "--version").split()[1]},
         "program_bytes": args.program.stat().st_size,
         "build": {
-            "flags": flags + (f", CUDA_COMPUTE_CAP={capability}" if toolkit else ""),
+            "flags": ", ".join([flags, *settings(environment, capability if toolkit else None)]),
             "features": features,
             "target_cpu": native(said("rustc", "--print", "target-cpus"))
             if args.target_cpu == "native"
             else args.target_cpu,
         },
     }
+
+
+def run(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run ``command`` in ``folder`` to its end; what it started ends with this process, however that ends."""
+    pipe = subprocess.PIPE
+    with (
+        watchdog.watchdog() as dog,
+        subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True, process_group=0
+        ) as process,
+    ):
+        dog.guard(process.pid)
+        try:
+            out, err = process.communicate()
+        finally:
+            watchdog.end(process)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def settings(environment: dict[str, str], capability: str | None) -> list[str]:
+    """What of the build's variables changes the program, for its record."""
+    names = sorted(name for name in environment if name.startswith(variables.PROFILES))
+    changed = [f"{name}={environment[name]}" for name in names]
+    return changed + ([f"CUDA_COMPUTE_CAP={capability}"] if capability else [])
+
+
+def configured_target(workspace: Path) -> bool:
+    """Whether cargo's configuration asks for another target than this machine, or names it.
+
+    Programs then lie elsewhere, and may not run here: cargo is told this machine's.
+    """
+    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    folders = [home, *(folder / ".cargo" for folder in (workspace.resolve(), *workspace.resolve().parents))]
+    for path in (folder / name for folder in folders for name in ("config.toml", "config")):
+        try:
+            if "target" in tomllib.loads(path.read_text(encoding="utf-8")).get("build", {}):
+                return True
+        except (OSError, ValueError):  # none, or one about which cargo has its own words
+            continue
+    return False
+
+
+def host() -> str:
+    """This machine as the compiler calls it: x86_64-unknown-linux-gnu."""
+    return next(line.split()[1] for line in said("rustc", "-vV").splitlines() if line.startswith("host:"))
+
+
+def executable(messages: str, package: str) -> Path | None:
+    """The program of ``package``, by what cargo says of each thing that it has made; None if it says nothing."""
+    for line in messages.splitlines():
+        if line.startswith("{"):
+            message = json.loads(line)
+            if message.get("executable") and message["target"]["name"] == package:
+                return Path(message["executable"])
+    return None
 
 
 def refused(status: str, code: str, detail: str) -> dict[str, Any]:
@@ -122,6 +178,7 @@ def published(crate: str) -> tuple[str, str]:
             text=True,
             timeout=120,
             check=False,
+            env=variables.for_building(),
         )
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return "not-released", f"no release of {crate} is known; the crate registry could not be asked"

@@ -14,6 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from arena import environment
+
+if __name__ == "__main__":
+    environment.enter()
+
 import numpy as np
 import torch
 

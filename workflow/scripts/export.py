@@ -2,7 +2,7 @@
 
 An exporter that cannot do the model, fails, or dies costs the cells that read its files, not the run: the
 files are then empty, the record beside the first of them says why, and the exit status is 0. The exporter runs
-in a process of its own.
+in a process of its own, with the variables that arena/environment.py lets through.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from arena import files
+from arena import environment, files, redaction
+from arena.measuring import watchdog
 from frameworks.errors import UnsupportedError
 from frameworks.exporting import Export
 
@@ -57,6 +58,7 @@ def main() -> None:
     if record["status"] != "ok":
         for path in task.files:
             path.write_bytes(b"")  # the rule has promised the files; nothing reads them
+    record = redaction.Redactor().value(record)
     files.write_json(args.record, record | {"seconds": time.monotonic() - begin})
     print(f"{args.model}: {record['reason'] or [str(path) for path in task.files]}", flush=True)
 
@@ -75,9 +77,16 @@ def attempt(exporter: str, task: Export) -> dict[str, Any]:
 
 def supervised(record: Path) -> dict[str, Any]:
     """``attempt`` in a process of its own, with this one's arguments; what it recorded."""
-    done = subprocess.run([sys.executable, __file__, *sys.argv[1:], HERE], check=False)
+    command = [sys.executable, __file__, *sys.argv[1:], HERE]
+    with watchdog.watchdog() as dog:
+        process = subprocess.Popen(command, env=environment.passed(), process_group=0)
+        dog.guard(process.pid)
+        try:
+            status = process.wait()
+        finally:
+            watchdog.end(process)
     if not record.is_file():
-        end = f"signal {-done.returncode}" if done.returncode < 0 else f"exit status {done.returncode}"
+        end = f"signal {-status}" if status < 0 else f"exit status {status}"
         return failed(f"the export's process ended with {end}; its log says more")
     return files.read_json(record)
 

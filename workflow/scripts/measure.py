@@ -35,7 +35,7 @@ RECORDS_S = time.perf_counter() - BEGIN  # which no user's program would spend
 from arena.judging import losses
 from arena.measuring import gpu, machine, nvml
 from arena.measuring.protocol import measure
-from frameworks.base import Adapter, Generation, Job, UnsupportedError
+from frameworks.base import Adapter, FailedError, Generation, Job, UnsupportedError
 
 OWN_PEAK = ("decode", "training")  # the other tasks' peak is counted as that of inference
 
@@ -62,6 +62,7 @@ class Measurement:
         self.job, self.own_s = job, own_s
         self.outputs: dict[str, np.ndarray] = {}
         self.record = Measured(status="ok", stage="import")
+        self.cpus = machine.own_cpus()
 
     def run(self) -> None:
         """Measure every task that the job asks for; failures are recorded, never raised."""
@@ -116,6 +117,8 @@ class Measurement:
         if task == "inference":
             self.note(first_output_monotonic_s=time.monotonic() - self.own_s - adapter.own_s)
         print(f"{task}: first result after {compile_s:.2f} s", flush=True)
+        refuse_confinement(self.job.cell.threads, self.cpus)
+        adapter.verify(task)
 
         first_token_ns: list[int] = []
         device_ns: list[int | None] = []
@@ -199,6 +202,17 @@ class Measurement:
         codec.write(self.job.files.result, self.record)
 
 
+def refuse_confinement(threads: int, whole: set[int]) -> None:
+    """Raise FailedError if this process, which had the CPUs ``whole``, is now bound to fewer cores than ``threads``."""
+    cpus = machine.confined_cpus(whole)
+    if cpus is not None and machine.cores_of(cpus) < threads:
+        listed = ", ".join(map(str, sorted(cpus)))
+        raise FailedError(
+            "confined",
+            f"{threads} threads were asked for, and those of the framework are bound to CPU {listed}",
+        )
+
+
 def observed(run: Callable[[], Generation], first_token_ns: list[int]) -> Callable[[], Generation]:
     """``run``, which also notes each generation's time to its first token."""
 
@@ -228,7 +242,9 @@ def finite(value: Any) -> float | None:
 def outcome(error: Exception) -> dict[str, Any]:
     """Status and reason of an exception, by their keys in the record; its traceback goes to the log."""
     if isinstance(error, UnsupportedError):
-        return {"status": "unsupported", "reason": Reason(code=error.code, detail=error.why)}
+        return {"status": "unsupported", "reason": Reason(code=error.code, detail=error.why[:500])}
+    if isinstance(error, FailedError):
+        return {"status": "failed", "reason": Reason(code=error.code, detail=error.why[:500])}
     traceback.print_exc(file=sys.stdout)
     if isinstance(error, tensors.TensorNameError):
         code = "missing-tensor"

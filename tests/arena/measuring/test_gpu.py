@@ -26,7 +26,7 @@ def driver(tmp_path):
     """Variables of a process that finds the fake driver, and the file with the card's state."""
     (tmp_path / "driver").mkdir()
     found = environment(tmp_path / "driver")
-    return os.environ | found, Path(found["FAKE_NVML"])
+    return os.environ | found, Path(found["ARENA_FAKE_NVML"])
 
 
 def ask(environment, expression):

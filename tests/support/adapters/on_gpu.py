@@ -19,7 +19,7 @@ class Adapter(base.Adapter):
         return {"version": "1.0", "backend": "CUDA", "device": "NVIDIA Fake", "threads": None}
 
     def load(self):
-        state = os.environ.get("FAKE_NVML", os.devnull)
+        state = os.environ.get("ARENA_FAKE_NVML", os.devnull)
         with open(state, "a", encoding="utf-8") as stream:
             if "holds" in self.job.cell.options:
                 stream.write(f"process {os.getpid()} {self.job.cell.options['holds']}\n")

@@ -12,9 +12,9 @@ import numpy as np
 from arena import files, tensors
 from arena.contract import cell
 from arena.contract.cell import TaskName as Task
-from frameworks.errors import UnsupportedError
+from frameworks.errors import FailedError, UnsupportedError
 
-__all__ = ["Adapter", "Generation", "Job", "Task", "UnsupportedError"]
+__all__ = ["Adapter", "FailedError", "Generation", "Job", "Task", "UnsupportedError"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,12 @@ class Adapter(ABC):
         decode: ``{"tokens": …}``, (job.cell.decode_tokens,) int64.
 
         Gradients come under the checkpoint's names and in its layouts.
+        """
+
+    def verify(self, task: Task) -> None:  # noqa: B027 -- most adapters see nothing that could be looked at
+        """Raise FailedError if ``task``, of which one iteration has run, was not done as the row asks for.
+
+        Such as a row that compiles and has compiled nothing. Called outside the clock.
         """
 
     def device_ns(self) -> int | None:

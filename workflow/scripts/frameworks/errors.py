@@ -13,3 +13,15 @@ class UnsupportedError(Exception):
         super().__init__(f"{code}: {why}")
         self.code = code
         self.why = why
+
+
+class FailedError(Exception):
+    """The framework did something else than what was asked of it, and would be timed for that.
+
+    ``code`` and ``why`` as those of UnsupportedError.
+    """
+
+    def __init__(self, code: str, why: str):
+        super().__init__(f"{code}: {why}")
+        self.code = code
+        self.why = why

@@ -169,6 +169,12 @@ class Round:
         float | None, "For another measurement on this machine to end; null where none is waited for", Later()
     ] = None
     command: Annotated[list[str] | None, "What was started"] = None
+    environment: Annotated[
+        dict[str, str] | None, "All variables with which it was started; null where nothing was", Later()
+    ] = None
+    withheld: Annotated[
+        list[str] | None, "The caller's variables that it was not given, by name", Later()
+    ] = None
     version: Annotated[str | None, "The framework's"] = None
     backend: Annotated[str | None, "What computed, in the framework's words"] = None
     device: Annotated[str | None, "On what, in the framework's words"] = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,27 @@ def _core_of(cpu: int) -> tuple[str, str]:
     topology = CPU_TOPOLOGY / f"cpu{cpu}" / "topology"
     package, core = _read(topology / "physical_package_id"), _read(topology / "core_id")
     return (package, core) if package and core else ("cpu", str(cpu))
+
+
+def confined_cpus(whole: set[int]) -> set[int] | None:
+    """The CPUs to which threads of this process have been confined, together; None if its first thread is free.
+
+    ``whole`` are those that it had at its start. A library that binds threads binds the first one too; threads
+    that it has not bound are another's, and need not compute.
+    """
+    if sys.platform != "linux" or os.sched_getaffinity(os.getpid()) >= whole:
+        return None
+    bound = set()
+    for path in Path("/proc/self/task").glob("*"):
+        with contextlib.suppress(OSError):  # it may have ended meanwhile
+            cpus = os.sched_getaffinity(int(path.name))
+            bound |= cpus if cpus < whole else set()
+    return bound
+
+
+def own_cpus() -> set[int]:
+    """The CPUs on which this process may run; empty where the system does not tell."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
 def cores_of(cpus: set[int]) -> int:

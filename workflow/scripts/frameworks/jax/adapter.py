@@ -42,6 +42,8 @@ class Adapter(base.Adapter):
         super().__init__(job)
         self.dtype, precision = LANES[job.cell.lane]
         jax.config.update("jax_default_matmul_precision", precision)
+        jax.config.update("jax_enable_x64", False)
+        jax.config.update("jax_disable_jit", False)
         # XLA reads both when its client starts, which is on the first question about devices.
         os.environ["PJRT_NPROC"] = str(job.cell.threads)  # size of the CPU client's thread pool
         os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # else it takes 75 % of a GPU's memory
@@ -53,6 +55,7 @@ class Adapter(base.Adapter):
         self.model = importlib.import_module(f"frameworks.jax.models.{job.cell.definition}")
         self.infer = jax.jit(self._forward)
         self.train = jax.jit(jax.value_and_grad(self._loss))
+        self.compiled: Any = None  # the function that the latest task runs
         self.params: dict[str, jax.Array] | None = None
 
     def describe(self) -> dict[str, Any]:
@@ -81,6 +84,7 @@ class Adapter(base.Adapter):
             step = self.train
         else:
             arguments, step = (self.params, inputs), self.infer
+        self.compiled = step
         jax.block_until_ready(arguments)
         return lambda: jax.block_until_ready(step(*arguments))
 
@@ -89,6 +93,7 @@ class Adapter(base.Adapter):
             raise base.UnsupportedError("no-kv-cache", f"{self.job.cell.definition} has no cached step here")
         count, start = self.job.cell.decode_tokens, prompt.shape[1]
         prefill, step = jax.jit(self._prefill), jax.jit(self._step, donate_argnames="cache")
+        self.compiled = step
         jax.block_until_ready((self.params, prompt))
 
         def generate() -> base.Generation:
@@ -114,6 +119,12 @@ class Adapter(base.Adapter):
     ) -> tuple[jax.Array, Any]:
         logits, cache = self.model.step(params, self.config, token, position, cache)
         return jnp.argmax(logits, axis=-1, keepdims=True), cache
+
+    def verify(self, task: base.Task) -> None:
+        if not self.compiled._cache_size():
+            raise base.FailedError(
+                "not-compiled", "jax.jit compiled nothing, so that all ran operation by operation"
+            )
 
     def fetch(self, task: base.Task, result: Any) -> dict[str, np.ndarray]:
         if task == "decode":

@@ -177,6 +177,14 @@ class Adapter(base.Adapter):
 
         return replay
 
+    def verify(self, task: base.Task) -> None:
+        if (self.compiled or self.regional) and not torch._dynamo.utils.counters["stats"]["unique_graphs"]:
+            raise base.FailedError(
+                "not-compiled",
+                "torch.compile handed no graph to Inductor, so that all ran eagerly: it is switched off "
+                "(TORCHDYNAMO_DISABLE, TORCH_COMPILE_DISABLE), or does not work here",
+            )
+
     def fetch(self, task: base.Task, result: Any) -> dict[str, np.ndarray]:
         if task == "decode":
             return {"tokens": result.tokens[0].numpy()}

@@ -194,7 +194,7 @@ def _model(results: Path, name: str, config: Mapping[str, Any]) -> dict[str, Any
 def _round(path: Path, record: Round, cards: Numbers, jobs: Numbers) -> dict[str, Any]:
     """A round's JSON with the sums of its tensors, without names of hosts, jobs and cards."""
     values: dict[str, Any] = codec.encode(record)
-    values["command"] = None
+    values |= dict.fromkeys(("command", "environment", "withheld"))
     values["machine"]["hostname"] = None
     for card in (values["machine"]["gpu"], (values["node"] or {}).get("gpu")):
         if card and card["uuid"]:
