@@ -13,13 +13,14 @@ import pytest
 
 import driver
 import jobs
-from arena import tensors
+from arena import storage, tensors
 from arena.contract import codec
 from arena.contract.cell import Job, Sampling, Warmup
 from arena.contract.measured import Measured
 from arena.measuring.protocol import measure
 from checkout import CARGO
 from runner import REPOSITORY
+from small_disk import small_disk
 
 SECOND = 10**9
 PROTOCOL = jobs.protocol(
@@ -189,6 +190,28 @@ def test_what_goes_wrong_is_recorded_alike(conformance, tmp_path, options, statu
         assert record.training_loss is None
     if options == {"unsupported": "decode"}:
         assert record.tasks["decode"].reason.code == "unsupported-model"
+
+
+@pytest.mark.network
+@pytest.mark.linux
+@pytest.mark.parametrize("room", [0, 100_000])
+def test_a_full_disk_ends_both_without_a_last_word(conformance, tmp_path, room):
+    """From the start, or once there are outputs to write."""
+    tokens = np.arange(120_000).reshape(2, 60_000)
+    inputs = {f"{task}.input_ids": tokens for task in ("inference", "latency", "decode")}
+    tensors.save(tmp_path / "inputs.safetensors", inputs | {"target": tokens[0]})
+    cell = jobs.cell(protocol=jobs.protocol(tasks=["inference"]))
+    for program in ([conformance], [sys.executable, SCRIPT]):
+        with small_disk(tmp_path, megabytes=1, name=f"disk-{program[0].replace('/', '-')}") as disk:
+            files = jobs.paths(tmp_path, disk, adapter=jobs.ADAPTERS / "conforming.py")
+            codec.write(tmp_path / "job.json", Job(cell=cell, round=1, files=files, offline=False))
+            (disk / "most").write_bytes(b"x" * ((1 << 20) - room))
+            done = subprocess.run(
+                [*program, "--job", tmp_path / "job.json"], capture_output=True, text=True, timeout=60
+            )
+            assert done.returncode == storage.EXIT, done
+            assert "No space left on device" in done.stderr + done.stdout
+            assert not files.outputs.exists()
 
 
 @pytest.mark.network

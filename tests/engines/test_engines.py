@@ -10,8 +10,10 @@ import tomllib
 import pytest
 
 import build_engine
+from arena import storage
 from arena.configuration import crates
 from runner import REPOSITORY
+from small_disk import small_disk
 
 ENGINES = REPOSITORY / "workflow" / "engines"
 LOCK = """version = 4
@@ -163,6 +165,17 @@ def test_a_build_is_this_machine_s_whatever_cargo_is_configured_for(tmp_path, wo
     assert record["build"]["flags"] == "-C target-cpu=native, CARGO_PROFILE_RELEASE_OPT_LEVEL=0"
     again, _ = build(tmp_path, workspace, CARGO_PROFILE_RELEASE_OPT_LEVEL="0")
     assert again["status"] == "ok"  # nothing to compile, and cargo still says where the program is
+
+
+@pytest.mark.network
+@pytest.mark.linux
+def test_a_full_disk_is_no_failed_build(tmp_path, workspace):
+    with small_disk(tmp_path, megabytes=1, name="target") as target:
+        (target / "most").write_bytes(b"x" * 900_000)
+        with pytest.raises(subprocess.CalledProcessError) as ended:
+            build(tmp_path, workspace)
+        assert ended.value.returncode == storage.EXIT
+        assert not (tmp_path / "build.json").exists()
 
 
 @pytest.mark.network

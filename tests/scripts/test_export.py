@@ -11,9 +11,10 @@ import numpy as np
 import psutil
 import pytest
 
-from arena import files, tensors
+from arena import files, storage, tensors
 from frameworks.exporting import Export
 from runner import REPOSITORY
+from small_disk import small_disk
 
 PROGRAM = REPOSITORY / "workflow/scripts/export.py"
 EXPORTER = """
@@ -130,6 +131,17 @@ def test_an_exporter_has_the_listed_variables_alone(exported):
 def test_a_secret_is_not_recorded(exported):
     record, *_ = exported("tells", HF_TOKEN="hf_secret_of_mine")
     assert record["reason"]["detail"] == "ValueError: no access with [HF_TOKEN]"
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("definition", ["full", "full in words"])
+def test_a_full_disk_is_no_exporter_s_failure(exported, tmp_path, definition):
+    with small_disk(tmp_path, megabytes=2) as disk:
+        process = exported.started(definition, made=disk / "made")
+        said, _ = process.communicate(timeout=120)
+        assert process.returncode == storage.EXIT
+        assert "Nothing is recorded: make room or mend the disk, then run again" in said
+        assert not (disk / "made/a.bin.json").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -2,12 +2,15 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
+from arena import storage
 from arena.contract.cell import Reason
 from arena.measuring import machine
-from supervised import measured, prepared
+from small_disk import small_disk
+from supervised import command, measured, prepared, wait_for
 
 
 @pytest.fixture
@@ -65,3 +68,64 @@ def test_a_process_on_fewer_cores_than_threads_is_not_timed(model):
     record = measured(model, {"fault": "pinned"}, threads=2)
     detail = f"2 threads were asked for, and those of the framework are bound to CPU {one}"
     assert record.reason == Reason(code="confined", detail=detail)
+
+
+def test_another_disk_that_is_full_is_the_framework_s_business(model):
+    """Such as a container's small /dev/shm: where the arena writes there is room."""
+    record = measured(model, {"fault": "elsewhere"})
+    assert (record.status, record.reason.code) == ("failed", "error")
+    assert record.reason.detail == "OSError: [Errno 28] No space left on device: '/dev/shm/semaphore'"
+
+
+FULL = {
+    "its outputs": {"fault": "large"},
+    "a framework's cache": {"fault": "fill"},
+    "a framework's cache, since emptied": {"fault": "fill", "tidy": True},
+    "a framework's cache, and a crash": {"fault": "fill-and-die"},
+}
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("what", FULL)
+def test_a_full_disk_fails_the_job_and_charges_nobody(model, tmp_path, what):
+    with small_disk(tmp_path, megabytes=4) as disk:
+        words, where = command(model, FULL[what], disk / "round")
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+        assert done.returncode == storage.EXIT, done.stderr
+        assert "benchmark.py: " in done.stderr and "make room or mend the disk, then run again" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (where / "result.json").exists()
+        assert list(where.glob(".measuring-*")) == []
+        kernels = where / "cache/kernels"
+        if kernels.exists():
+            kernels.unlink()
+        again = measured(model, {}, results=disk / "round")
+        assert again.status == "ok"  # once there is room, the same command measures it
+
+
+@pytest.mark.linux
+def test_a_disk_that_is_full_before_fails_the_job(model, tmp_path):
+    with small_disk(tmp_path, megabytes=1) as disk:
+        (disk / "round").mkdir()
+        (disk / "most").write_bytes(b"x" * (1 << 20 - 1))
+        with open(disk / "rest", "wb", buffering=0) as stream, pytest.raises(OSError, match="No space"):
+            while True:
+                stream.write(b"x" * 4096)
+        words, where = command(model, {}, disk / "round")
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+        assert done.returncode == storage.EXIT and "No space left on device" in done.stderr
+        assert not (where / "result.json").exists()
+
+
+@pytest.mark.linux
+@pytest.mark.slow
+def test_a_disk_that_goes_while_it_is_measured_fails_the_job(model, tmp_path):
+    with small_disk(tmp_path, megabytes=4) as disk:
+        words, where = command(model, {"fault": "family"}, disk / "round", timeout=5)
+        process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+        wait_for(where / "cache/family")
+        subprocess.run(["umount", "--lazy", disk], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", disk], check=True)  # what was there is gone
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == storage.EXIT, said
+        assert not (disk / "round").exists()

@@ -1,12 +1,14 @@
 """Supervise one round of one cell: start the measuring process, record whatever comes of it.
 
 A cell that crashes, hangs or runs out of memory is a result here, not an error: the exit status
-is 0 as long as that result could be written.
+is 0 as long as that result could be written. A full or broken disk is an error: nothing is recorded then, and
+the same command measures the round.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import shutil
 import subprocess
@@ -20,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from arena import environment, files, redaction, tensors
+from arena import environment, files, redaction, storage, tensors
 from arena.contract import codec
 from arena.contract import round as rounds
 from arena.contract.build import Built
@@ -117,16 +119,24 @@ def main() -> None:
         measure_and_store(work)
     except supervisor.AbandonedError as error:
         sys.exit(f"benchmark.py: {error}; nothing is recorded")
+    except OSError as error:
+        places = (work.files.result.parent, work.files.cache, work.log.parent)
+        if not storage.fault(error, *places):
+            raise
+        why = error if isinstance(error, storage.StorageError) else storage.failed(places[0], error)
+        print(f"benchmark.py: {redaction.Redactor().text(str(why))}", file=sys.stderr)
+        sys.exit(storage.EXIT)
 
 
 def measure_and_store(work: Work) -> None:
-    """Measure the round and write its files."""
+    """Measure the round and write its files. Raises OSError where one cannot be written, or nothing be recorded."""
     for path in (work.files.result, work.files.outputs, work.log):
         path.parent.mkdir(parents=True, exist_ok=True)
     started = now()
     for left in work.files.result.parent.glob(f"{STAGE}*"):  # of a supervisor that was killed outright
         shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=work.files.result.parent, prefix=STAGE) as directory:
+    folder = work.files.result.parent
+    with tempfile.TemporaryDirectory(dir=folder, prefix=STAGE, ignore_cleanup_errors=True) as directory:
         stage = Path(directory).resolve()
         if work.cell.unsupported:
             found = {"status": "unsupported", "reason": codec.encode(work.cell.unsupported)}
@@ -219,8 +229,13 @@ def supervise(work: Work, stage: Path) -> Fields:
         )
     after = machine.conditions()
     seen = watch.summary(ending.pid) if watch else None
+    if not stage.is_dir():
+        raise storage.failed(
+            stage, FileNotFoundError(errno.ENOENT, "it is gone, though the process was to write there")
+        )
     redaction.Redactor().file(work.log)
     found = judge(ending, stage, cell)
+    refuse_full_disk(work, ending, found, stage)
     if work.cell.accelerator == "cuda":
         found = refuse_wrong_device(found, work, seen)
     first_output = found.pop("first_output_monotonic_s", None)
@@ -286,6 +301,23 @@ def memory_limit(megabytes: int) -> int:
     return megabytes * 1_000_000 or int(0.9 * machine.available_bytes())
 
 
+def refuse_full_disk(work: Work, ending: supervisor.Ending, found: Fields, stage: Path) -> None:
+    """Raise StorageError if what went wrong shows that a disk is full or broken: no framework is charged with it.
+
+    measure.py says so by its exit status, an engine in words, or the disk may be full still.
+    """
+    ended_badly = [found, *found["tasks"].values()]
+    failures = [each["reason"]["detail"] for each in ended_badly if each["status"] == "failed"]
+    told = work.files.program and any(map(storage.told, failures))
+    if ending.exit_status == storage.EXIT or told:
+        words = " ".join(supervisor.tail(work.log, 1).split())
+        raise storage.failed(
+            stage.parent, OSError(errno.EIO, f"the measuring process could not write ({words})")
+        )
+    if failures and (why := storage.writable(stage)):
+        raise storage.failed(stage.parent, why)
+
+
 def judge(ending: supervisor.Ending, stage: Path, cell: Cell) -> Fields:
     """Merge how the child ended with what it wrote, if that can be a measurement of ``cell``.
 
@@ -301,6 +333,8 @@ def judge(ending: supervisor.Ending, stage: Path, cell: Cell) -> Fields:
             if (stage / f"{name}.safetensors").exists():
                 plausible.check_types(name, tensors.load(stage / f"{name}.safetensors"))
     except (OSError, ValueError) as error:
+        if storage.fault(error, stage):
+            raise storage.failed(stage, error) from error
         code, detail = ending.code or "bad-result", ending.detail or f"unreadable result: {error}"
         return blank | ended(code, detail.replace(f"{stage}{os.sep}", "")[:500])
 

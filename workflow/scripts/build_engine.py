@@ -1,7 +1,7 @@
 """Build one of the programs in workflow/engines/ for this machine's processor.
 
 Where there is no cargo, or the build fails, that is recorded, and the engine's cells say so: the exit
-status is 0 as long as the record could be written. CARGO_TARGET_DIR is honoured, and what
+status is 0 as long as the record could be written, and the disk is not full. CARGO_TARGET_DIR is honoured, and what
 else arena/environment.py lets through; a profile that CARGO_PROFILE_* changes is recorded with the flags. For CUDA no
 card is needed: CUDA_COMPUTE_CAP says which one to build for, else the machine's own, else every one since Ampere.
 """
@@ -14,13 +14,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from arena import environment as variables
-from arena import redaction
+from arena import redaction, storage
 from arena.building import cuda
 from arena.configuration import crates
 from arena.contract import codec
@@ -82,6 +83,9 @@ def attempt(args: argparse.Namespace) -> dict[str, Any]:
     print(f"RUSTFLAGS='{flags}' {' '.join(command)}", flush=True)
     done = run(command, args.workspace, environment | {"RUSTFLAGS": flags})
     print(done.stderr, flush=True)
+    if done.returncode and storage.told(done.stderr):
+        print(f"build_engine.py: {storage.failed(target, OSError(first_error(done.stderr)))}", flush=True)
+        sys.exit(storage.EXIT)
     built = executable(done.stdout, package)
     if done.returncode or built is None:
         return refused("failed", "build-failed", first_error(done.stderr))

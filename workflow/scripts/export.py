@@ -2,21 +2,25 @@
 
 An exporter that cannot do the model, fails, or dies costs the cells that read its files, not the run: the
 files are then empty, the record beside the first of them says why, and the exit status is 0. The exporter runs
-in a process of its own, with the variables that arena/environment.py lets through.
+in a process of its own, with the variables that arena/environment.py lets through. A full or broken disk is an
+error: nothing is recorded then.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import os
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
 from typing import Any
 
-from arena import environment, files, redaction
+from arena import environment, files, redaction, storage
 from arena.measuring import watchdog
 from frameworks.errors import UnsupportedError
 from frameworks.exporting import Export
@@ -45,12 +49,20 @@ def main() -> None:
         {name: Path(path) for name, path in args.read},
     )  # fmt: skip
     if args.in_this_process:
-        files.write_json(args.record, attempt(args.exporter, task))
+        try:
+            files.write_json(args.record, attempt(args.exporter, task))
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                print(f"export.py: {storage.failed(args.record, error)}", flush=True)
+            os._exit(storage.EXIT)
         return
     for path in (*task.files, args.record):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
     record = unmade_source(task) or supervised(args.record)
+    if record["status"] == "failed" and (why := storage.writable(args.record.parent)):
+        print(f"export.py: {storage.failed(args.record, why)}", flush=True)
+        sys.exit(storage.EXIT)
     if record["status"] == "ok":
         missing = [path.name for path in task.files if not path.is_file() or not path.stat().st_size]
         if missing:
@@ -64,19 +76,24 @@ def main() -> None:
 
 
 def attempt(exporter: str, task: Export) -> dict[str, Any]:
-    """Export in this process; what came of it."""
+    """Export in this process; what came of it. Raises OSError where a disk is full or broken."""
     try:
         importlib.import_module(exporter).export(task)
     except UnsupportedError as error:
         return {"status": "unsupported", "reason": {"code": error.code, "detail": error.why}}
     except Exception as error:
         traceback.print_exc(file=sys.stdout)
+        if storage.fault(error, task.out.parent, Path(tempfile.gettempdir())):
+            raise storage.failed(task.out, error) from error
         return failed(" ".join(f"{type(error).__name__}: {error}".split())[:500])
     return {"status": "ok", "reason": None}
 
 
 def supervised(record: Path) -> dict[str, Any]:
-    """``attempt`` in a process of its own, with this one's arguments; what it recorded."""
+    """``attempt`` in a process of its own, with this one's arguments; what it recorded.
+
+    Ends this process where that one could not write.
+    """
     command = [sys.executable, __file__, *sys.argv[1:], HERE]
     with watchdog.watchdog() as dog:
         process = subprocess.Popen(command, env=environment.passed(), process_group=0)
@@ -85,6 +102,8 @@ def supervised(record: Path) -> dict[str, Any]:
             status = process.wait()
         finally:
             watchdog.end(process)
+    if status == storage.EXIT:
+        sys.exit(storage.EXIT)
     if not record.is_file():
         end = f"signal {-status}" if status < 0 else f"exit status {status}"
         return failed(f"the export's process ended with {end}; its log says more")

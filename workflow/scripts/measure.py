@@ -13,17 +13,19 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.util
+import os
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from arena import tensors
+from arena import storage, tensors
 
 BEGIN = time.perf_counter()
 from arena.contract import codec
@@ -49,7 +51,14 @@ def main() -> None:
         job = codec.read(Job, args.job)
     except (OSError, codec.ContractError) as error:
         sys.exit(f"measure.py: {error}")
-    Measurement(job, RECORDS_S + time.perf_counter() - begin).run()
+    try:
+        Measurement(job, RECORDS_S + time.perf_counter() - begin).run()
+    except OSError as error:
+        if not storage.fault(error, job.files.cache, job.files.result.parent):
+            raise
+        with suppress(OSError):  # the log may lie on the same disk
+            print(f"measure.py: {error}", flush=True)
+        os._exit(storage.EXIT)  # a framework's own way out may end with another status
 
 
 class Measurement:
@@ -65,11 +74,14 @@ class Measurement:
         self.cpus = machine.own_cpus()
 
     def run(self) -> None:
-        """Measure every task that the job asks for; failures are recorded, never raised."""
+        """Measure every task that the job asks for; failures are recorded, never raised.
+
+        Raises StorageError where a disk is full or broken, which is no failure of the framework's.
+        """
         try:
             adapter = self.start()
         except Exception as error:
-            self.note(**outcome(error))
+            self.note(**self.outcome(error))
             self.save()
             return
         for task in self.job.cell.protocol.tasks:
@@ -77,7 +89,7 @@ class Measurement:
             try:
                 self.note_task(task, self.measure(adapter, task))
             except Exception as error:
-                ended = outcome(error)
+                ended = self.outcome(error)
                 self.note_task(task, Task(**ended))
                 if task == "inference":  # nothing else means anything without it
                     self.note(**ended)
@@ -85,7 +97,7 @@ class Measurement:
         try:
             self.note(threads_reported=adapter.describe().get("threads"))
         except Exception as error:
-            self.note(**outcome(error))
+            self.note(**self.outcome(error))
         self.stage("done")
 
     def start(self) -> Adapter:
@@ -169,11 +181,11 @@ class Measurement:
         if task == "training":
             self.note(training_loss=finite(fetched["loss"]))
             if self.job.files.gradients:
-                tensors.save(self.job.files.gradients, tensors.select(fetched, "gradient."))
+                save_own(tensors.save, self.job.files.gradients, tensors.select(fetched, "gradient."))
             return
         name = "tokens" if task == "decode" else "output"
         self.outputs[f"{task}.{name}"] = fetched[name]
-        tensors.save(self.job.files.outputs, self.outputs)
+        save_own(tensors.save, self.job.files.outputs, self.outputs)
         if task == "inference":
             try:
                 loss = losses.loss(self.job.cell.loss, fetched["output"], self.job.target())
@@ -199,7 +211,22 @@ class Measurement:
         self.save()
 
     def save(self) -> None:
-        codec.write(self.job.files.result, self.record)
+        save_own(codec.write, self.job.files.result, self.record)
+
+    def outcome(self, error: Exception) -> dict[str, Any]:
+        """Status and reason of an exception. Raises StorageError if it comes of a full or a broken disk."""
+        folder = self.job.files.result.parent
+        if storage.fault(error, self.job.files.cache, folder):
+            raise storage.failed(folder, error) from error
+        return outcome(error)
+
+
+def save_own(write: Callable[[Path, Any], None], path: Path, value: Any) -> None:
+    """Write one of the arena's own files. Raises StorageError where that cannot be done, for whatever reason."""
+    try:
+        write(path, value)
+    except OSError as error:
+        raise storage.failed(path, error) from error
 
 
 def refuse_confinement(threads: int, whole: set[int]) -> None:

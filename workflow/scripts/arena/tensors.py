@@ -9,7 +9,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from arena import files
+from arena import files, storage
 
 
 class TensorNameError(KeyError):
@@ -23,11 +23,16 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray]) -> Non
     """Write ``tensors`` to ``path`` (safetensors), atomically.
 
     Arrays of any strides are accepted; safetensors itself writes the raw buffer, which would
-    scramble a transposed view without a word.
+    scramble a transposed view without a word. Raises OSError where the file cannot be written.
     """
     whole = {name: np.ascontiguousarray(array).reshape(np.shape(array)) for name, array in tensors.items()}
     with files.replacing(path) as temporary:
-        save_file(whole, temporary)
+        try:
+            save_file(whole, temporary)
+        except SafetensorError as error:  # a full disk, which it tells in words alone
+            if not storage.system_error(error):
+                raise
+            raise storage.failed(path, error) from error
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

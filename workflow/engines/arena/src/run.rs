@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{ExitCode, exit};
 use std::time::Instant;
 use std::{env, fs};
 
@@ -12,6 +12,9 @@ use crate::contract::{Energy, Measured, Measurement, Memory, Reason, Status};
 use crate::nvml::Card;
 use crate::tensors::{Array, Input, save};
 use crate::{Engine, Failure, Fetched, Job, Result, Task, loss, memory, network, protocol};
+
+/// The exit status of a process whose own files cannot be written: `EXIT` of `workflow/scripts/arena/storage.py`.
+const STORAGE: i32 = 74;
 
 /// The whole program: `--job JOB.json`. What goes wrong is recorded; only an unreadable job is an error.
 pub fn main<E: Engine>() -> ExitCode {
@@ -175,7 +178,7 @@ impl Process {
                 self.record.training_loss = finite(loss);
                 if let Some(path) = &self.job.files.gradients {
                     let named = gradients.into_iter().map(|(name, array)| (name, Input::Float(array)));
-                    save(path, &named.collect())?;
+                    save_own(path, &named.collect())?;
                 }
                 return Ok(());
             }
@@ -190,7 +193,7 @@ impl Process {
                 self.outputs.insert(format!("{}.output", task.name()), Input::Float(array));
             }
         }
-        save(&self.job.files.outputs, &self.outputs)
+        save_own(&self.job.files.outputs, &self.outputs)
     }
 
     fn loss(&self, output: &Array) -> Option<f64> {
@@ -221,8 +224,22 @@ impl Process {
             .and_then(|()| fs::rename(&part, result));
         if let Err(error) = written {
             eprintln!("{}: {error}", result.display());
+            exit(STORAGE);
         }
     }
+}
+
+/// Write tensors of the arena's own. What the system does not write is no failure of the engine's: the process ends
+/// with `STORAGE`, and nothing is recorded.
+fn save_own(path: &Path, arrays: &BTreeMap<String, Input>) -> Result<()> {
+    let saved = save(path, arrays);
+    if let Err(failure) = &saved
+        && text(failure).contains("(os error ")
+    {
+        eprintln!("{}: {}", path.display(), text(failure));
+        exit(STORAGE);
+    }
+    saved
 }
 
 /// The clock that the supervisor read when it started this process.
