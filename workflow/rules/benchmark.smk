@@ -4,15 +4,6 @@
 Round 1 starts with empty compiler caches and keeps the gradients; later rounds use round 1's caches.
 """
 
-from arena.measuring import leftovers
-
-
-def end_leftovers():
-    """End what an earlier run here, killed outright, has left running: it would measure beside this one."""
-    for what in leftovers.end(Path.cwd()):
-        logger.warning(f"Ended what an earlier run here had left running: {what}")
-
-
 # What every round of a cell is measured from.
 MEASURED_FROM = {
     "script": script("benchmark.py"),

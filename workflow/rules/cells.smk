@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from arena.configuration import crates
 from arena.contract import codec
 from arena.contract.cell import Cell, Files, Protocol, Reason, Sampling, Warmup
+from arena.measuring import leftovers
 
 
 def framework(wildcards):
@@ -276,3 +277,9 @@ def measuring_priority(wildcards):
     record = cell_record(wildcards.platform, wildcards.model, wildcards.row)
     number = round_number(wildcards)
     return (10_000 - number) * 2**24 + record.order_key(number)
+
+
+def end_leftovers():
+    """End what an earlier run here, killed outright, has left running: it would measure beside this one."""
+    for what in leftovers.end(Path.cwd()):
+        logger.warning(f"Ended what an earlier run here had left running: {what}")
