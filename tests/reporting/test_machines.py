@@ -5,8 +5,13 @@ import pytest
 from reporting import machines
 
 
-def row(platform, cpu=None, cores=2.0, memory=25.2):
-    return {"platform": platform, "platform_id": "local", "cpu": cpu, "cores": cores, "memory_gb": memory}
+def row(platform, cpu=None, cores=2.0, memory=25.2, **more):
+    facts = {"platform": platform, "platform_id": "local", "cpu": cpu, "cores": cores, "memory_gb": memory}
+    return facts | more
+
+
+def epyc(family, model):
+    return row("AMD EPYC", "AMD EPYC", cpu_id=f"family {family}, model {model}, stepping 1")
 
 
 def name(*rows):
@@ -22,6 +27,12 @@ def name(*rows):
         (
             [row("Intel(R) Xeon(R) Processor @ 2.50GHz", "Intel(R) Xeon(R) Processor @ 2.50GHz", 1.0, 7.9)],
             "Intel(R) Xeon(R) Processor @ 2.50GHz, 1 core, 8 GB",
+        ),
+        ([epyc(25, 17)], "AMD EPYC (family 25, model 17), 2 cores, 25 GB"),
+        ([row("AMD EPYC", "AMD EPYC", cpu_id="family 25")], "AMD EPYC, 2 cores, 25 GB"),
+        (
+            [epyc(25, 17), epyc(25, 1), epyc(25, 17)],
+            "AMD EPYC (family 25, model 1; family 25, model 17), 2 cores, 25 GB",
         ),
         # It has a model number.
         (

@@ -258,6 +258,7 @@ def test_machine_facts_and_versions_are_at_the_end(tmp_path, mixed):
     text = page(tmp_path, mixed)
     facts = dict(table_lines(text, "### This machine\n"))
     assert facts["CPU"] == r"Xeon \| &lt;Gold&gt;"
+    assert facts["CPU, by its numbers"] == "family 6, model 143, stepping 8"
     assert facts["Memory (GB)"] == "8"
     assert facts["Arena commit"] == "abc123"
     assert facts["Measured"] == "2026-11-22"

@@ -113,6 +113,9 @@ def round_record(row: str = "eager", number: int = 1, model: str = "Tiny", **cha
         conditions=conditions,
         machine=Machine(
             cpu="Xeon | <Gold>",
+            cpu_family=6,
+            cpu_model=143,
+            cpu_stepping=8,
             usable_physical_cores=2,
             memory_bytes=8_000_000_000,
             kernel="Linux 6.1",

@@ -11,6 +11,8 @@ from reporting.columns import TIMED, Row
 from reporting.comparison import platforms
 from reporting.details import MEASURED, framework
 
+TEXTS = ("cpu", "cpu_id", "device", "kernel", "os", "python", "commit")  # facts of a machine
+
 
 def failures(rows: list[Row]) -> list[dict[str, Any]]:
     """Failed cells, and failed tasks of cells that otherwise ran."""
@@ -54,7 +56,7 @@ def machines(rows: list[Row]) -> list[dict[str, Any]]:
         versions = {row["row"]: row for row in members if row["packages"]}
         lines.append(
             {"id": name, "platform": platform}
-            | {key: _values(members, key) for key in ("cpu", "device", "kernel", "os", "python", "commit")}
+            | {key: _values(members, key) for key in TEXTS}
             | {key: _values(members, key, "{:g}".format) for key in ("cores", "memory_gb", "threads")}
             | {
                 "dates": _span([row["date"] for row in members if row["date"]]),

@@ -166,6 +166,7 @@ MACHINE = (
     Column("threads_reported", "count", "threads that the framework says it uses"),
     Column("device", "", "what the framework says it ran on"),
     Column("cpu", "", "the processor's name; several if the rounds ran on several"),
+    Column("cpu_id", "", "its family, model and stepping, where Linux tells them"),
     Column("cores", "count", "physical cores that the process might use"),
     Column("memory_gb", "GB", "the machine's memory"),
     Column("kernel", "", "operating system kernel and release"),

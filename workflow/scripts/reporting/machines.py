@@ -22,7 +22,7 @@ FILLER = re.compile(
     r"\((r|tm)\)|®|™|\b(processor|cpu|gpu|graphics|with|integrated|\d+-core)\b|@.*$|\(windows\)",
     re.IGNORECASE,
 )
-
+CPU_ID = re.compile(r"\bfamily \d{1,5}, model \d{1,5}\b")
 
 #: Letters of other scripts that look like Latin ones, and those.
 LOOKALIKES = str.maketrans(
@@ -40,10 +40,10 @@ def key(row: Row, own: bool) -> Key:
 
 
 def named(rows: Iterable[tuple[Key, Row]]) -> dict[Key, str]:
-    """A name for each machine of these rows; with cores and memory where it tells one machine from no other.
+    """A name for each machine of these rows; with more behind it where it tells one machine from no other.
 
-    That is where the machine is called by its processor, and that has no model number: ``AMD EPYC, 2 cores,
-    25 GB``. Several values, where a cell ran on several nodes, stand as a range.
+    That is where the machine is called by its processor, and that has no model number: ``AMD EPYC (family 25,
+    model 17), 2 cores, 25 GB``. Where cells ran on several nodes, cores and memory stand as ranges.
     """
     members: dict[Key, list[Row]] = {}
     for each, row in rows:
@@ -53,11 +53,14 @@ def named(rows: Iterable[tuple[Key, Row]]) -> dict[Key, str]:
 
 
 def _size(rows: list[Row]) -> str:
-    """Cores and memory of a machine whose name has no number of its own; else nothing."""
+    """Family and model, cores and memory of a machine whose name has no number of its own; else nothing."""
     name = rows[0]["platform"]
     if not maker(name) or re.search(r"\d", kind(name)) or name not in {row.get("cpu") for row in rows}:
         return ""
     sizes = []
+    models = sorted({each for row in rows for each in CPU_ID.findall(row.get("cpu_id") or "")})
+    if models:
+        sizes.append(f" ({'; '.join(models)})")
     for column, one, more in (("cores", " core", " cores"), ("memory_gb", " GB", " GB")):
         values = sorted({round(row[column]) for row in rows if row.get(column)})
         if values:

@@ -161,6 +161,7 @@ def machine(cell: RecordedCell) -> Row:
         "threads_reported": _first(cell, "threads_reported"),
         "device": _first(cell, "device"),
         "cpu": ", ".join(dict.fromkeys(record.machine.cpu for record in cell.rounds)),
+        "cpu_id": "; ".join(dict.fromkeys(filter(None, map(_cpu_id, cell.rounds)))) or None,
         "cores": facts.usable_physical_cores,
         "memory_gb": None if facts.memory_bytes is None else round(facts.memory_bytes / 1e9, 1),
         "kernel": facts.kernel,
@@ -172,6 +173,12 @@ def machine(cell: RecordedCell) -> Row:
         "offline": flag(_over(cell.rounds, lambda record: record.offline, all)),
         "network_attempts": _over(cell.rounds, lambda record: record.network_attempts, max),
     }
+
+
+def _cpu_id(record: Round) -> str:
+    """``family 25, model 17, stepping 1``, as far as it is known."""
+    told = {name: getattr(record.machine, f"cpu_{name}") for name in ("family", "model", "stepping")}
+    return ", ".join(f"{name} {number}" for name, number in told.items() if number is not None)
 
 
 def failure(cell: RecordedCell, program: str) -> Row:

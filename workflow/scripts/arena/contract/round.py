@@ -66,6 +66,11 @@ class Machine:
     """What the process ran on."""
 
     cpu: Annotated[str, "The processor's name"]
+    cpu_family: Annotated[
+        Count | None, "The processor's family, by CPUID; null where Linux tells none", Later()
+    ] = None
+    cpu_model: Annotated[Count | None, "Its model, likewise", Later()] = None
+    cpu_stepping: Annotated[Count | None, "Its stepping, likewise", Later()] = None
     logical_cores: Annotated[Count | None, "Hyper-threads counted"] = None
     physical_cores: Annotated[Count | None, "Of the machine"] = None
     usable_physical_cores: Annotated[Count | None, "Those on which the process may run"] = None

@@ -16,6 +16,7 @@ import psutil
 from arena.measuring import cgroups, nvml
 
 CPU_TOPOLOGY = Path("/sys/devices/system/cpu")
+CPU_INFO = Path("/proc/cpuinfo")
 
 
 def usable_threads(asked: int) -> int:
@@ -88,6 +89,7 @@ def facts() -> dict[str, Any]:
     gpu = nvml.open_gpu()
     return {
         "cpu": cpu_name(),
+        **cpu_numbers(),
         "logical_cores": psutil.cpu_count(),
         "physical_cores": psutil.cpu_count(logical=False),
         "usable_physical_cores": physical_cores(),
@@ -103,9 +105,8 @@ def facts() -> dict[str, Any]:
 
 def cpu_name() -> str:
     """The processor's marketing name; at the least its architecture."""
-    for line in (_read("/proc/cpuinfo") or "").splitlines():
-        if line.lower().startswith("model name"):
-            return line.split(":", 1)[1].strip()
+    if name := _first_processor().get("model name"):
+        return name
     if platform.system() == "Darwin":
         answer = subprocess.run(
             ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
@@ -113,6 +114,23 @@ def cpu_name() -> str:
         if answer.stdout.strip():
             return answer.stdout.strip()
     return platform.processor() or platform.machine()
+
+
+def cpu_numbers() -> dict[str, int | None]:
+    """Family, model and stepping of the processor, as x86's CPUID tells Linux; each None where nobody tells it.
+
+    They name the silicon where a hypervisor hides the model number in the processor's name.
+    """
+    told = _first_processor()
+    names = {"cpu_family": "cpu family", "cpu_model": "model", "cpu_stepping": "stepping"}
+    return {key: int(told[name]) if told.get(name, "").isdecimal() else None for key, name in names.items()}
+
+
+def _first_processor() -> dict[str, str]:
+    """What the kernel says of the first processor, by name in lower case; empty off Linux."""
+    block, _, _ = (_read(CPU_INFO) or "").partition("\n\n")
+    pairs = (line.partition(":") for line in block.splitlines())
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
 def _os_name() -> str:

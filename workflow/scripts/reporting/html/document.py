@@ -137,7 +137,8 @@ def _glance(report: Report, tables: Tables, named: list[Quantity]) -> list[dict[
 def _machines(own: list[Row]) -> list[dict[str, Any]]:
     """Facts of each machine of this run as (title, value)."""
     titles = {
-        "id": "Name in the config", "cpu": "CPU", "device": "Device", "cores": "Physical cores",
+        "id": "Name in the config", "cpu": "CPU", "cpu_id": "CPU, by its numbers", "device": "Device",
+        "cores": "Physical cores",
         "memory_gb": "Memory (GB)", "threads": "Threads given", "kernel": "Kernel", "os": "Operating system",
         "python": "Python", "commit": "Arena commit", "dates": "Measured",
         "steal": "CPU time taken by the hypervisor, at most", "load": "Load before a round, at most",

@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "threads": "Threads given",
     "threads_reported": "Threads reported",
     "cpu": "CPU",
+    "cpu_id": "CPU, by its numbers",
     "cores": "Physical cores",
     "memory_gb": "Memory (GB)",
     "kernel": "Kernel",
