@@ -29,7 +29,10 @@ function update(isNewPlace = false) {
   if (here.length) document.getElementById("status").textContent = `${counts.at(-1)} lines`;
   if (state.tab === "overview") showOverview();
   const place = current.querySelector("[data-charts]");
-  if (place) requestAnimationFrame(() => showCharts(place, here.at(-1)));
+  if (place) requestAnimationFrame(() => {
+    showCharts(place, here.at(-1));
+    showCurves(current, machine ?? here.at(-1).keys.platform[0]);
+  });
   showCell();
 }
 

@@ -144,6 +144,34 @@ def trade_off(data: alt.Data) -> alt.LayerChart:
     )
 
 
+def curves(data: alt.Data) -> alt.LayerChart:
+    """A line for each framework, its name at the end of it.
+
+    Fields: ``kind``; ``framework``; ``colour``; ``at`` and ``value``. A point has a ``label``, in words, and a ``note``
+    beside it, null for none; an end has ``name_at`` and ``name_by``, where the name stands. Scales, axes and titles are
+    the browser's.
+    """
+    base = alt.Chart(data)
+    points, ends = (base.transform_filter(f"datum.kind == '{kind}'") for kind in ("point", "end"))
+    x = alt.X("at:Q", scale=alt.Scale(nice=False), title="at").axis(domain=False)
+    y = alt.Y("value:Q", scale=alt.Scale(type="log", nice=False), title="value").axis(
+        format="~r", domain=False
+    )
+    colour = alt.Color("colour:N", scale=None)
+    line = points.mark_line(strokeWidth=1.8).encode(x=x, y=y, detail="framework:N", color=colour)
+    point = points.mark_point(filled=True, size=42, opacity=1).encode(
+        x="at:Q", y="value:Q", color=colour, tooltip="label:N"
+    )
+    note = points.transform_filter("datum.note !== null").mark_text(dy=-9, fontSize=10, color=INK)
+    leader = ends.mark_rule(opacity=0.6, strokeDash=[2, 2]).encode(
+        x="at:Q", y="value:Q", x2="name_at:Q", y2="name_by:Q", color=colour
+    )
+    name = ends.mark_text(align="left", baseline="middle", dx=4, fontSize=11, color=INK).encode(
+        x="name_at:Q", y="name_by:Q", text="framework:N"
+    )
+    return alt.layer(line, leader, point, note.encode(x="at:Q", y="value:Q", text="note:N"), name)
+
+
 def specifications() -> dict[str, Any]:
     """Vega-Lite specifications whose data and height the browser fills in."""
     named = alt.Data(name="rows")
@@ -153,6 +181,7 @@ def specifications() -> dict[str, Any]:
         "trace": trace(named),
         "limits": limits(named),
         "tradeOff": trade_off(named),
+        "curves": curves(named),
     }
     specs = {}
     for name, chart in charts.items():

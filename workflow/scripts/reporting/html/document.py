@@ -15,12 +15,12 @@ from reporting import closing, quantities, trade_offs
 from reporting import markdown as md
 from reporting.columns import Row
 from reporting.document.types import Model, Report
-from reporting.html import charts, overview
+from reporting.html import charts, curves, overview
 from reporting.html.lines import Tables
 from reporting.quantities import Quantity
 
 LISTED = 60  # changed cells that are printed; report.json has all
-ASSETS = ("state.js", "tables.js", "charts.js", "heat.js", "overview.js", "main.js")
+ASSETS = ("state.js", "tables.js", "charts.js", "heat.js", "overview.js", "curves.js", "main.js")
 
 
 def page(
@@ -70,6 +70,7 @@ def _view(
     tables = Tables(report, evidence[0])
     models = [_model(tables, model, figures.get(model.name)) for model in report.models]
     named = quantities.of(own)
+    growth = curves.data(tables, report)
     shown = {
         "quantities": named,
         "tally": closing.tally(own),
@@ -77,6 +78,7 @@ def _view(
         "rounds": sorted({int(row["rounds"]) for row in own}),
         "glance": _glance(report, tables, named),
         "models": models,
+        "families": list(growth),
         "findings": overview.sentences(tables, report.findings),
         "few": overview.TOP,
         "listed": LISTED,
@@ -94,6 +96,7 @@ def _view(
         ],
         "costs": trade_offs.COSTS,
         "overview": overview.data(tables, [each for each in report.models if not each.is_variant], every),
+        "curves": growth,
         "evidence": {block["name"]: _drawn(block) for block in evidence[1]},
         "names": {
             "platform": list(tables.platforms),
@@ -118,6 +121,7 @@ def _drawn(block: dict[str, Any]) -> dict[str, Any]:
 def _model(tables: Tables, model: Model, figure: str | None) -> dict[str, Any]:
     return {
         "name": model.name,
+        "family": curves.family(model),
         "title": model.title,
         "url": model.url,
         "caveats": model.caveats,

@@ -1,0 +1,97 @@
+// Lines in a model's tab: what frameworks achieve as the work grows. The numbers come from reporting/html/curves.py.
+
+// Each at least three times as bright as the dark paper, and a third of the light one.
+const COLOURS = ["#0f8f6f", "#3b7dd8", "#c9731a", "#9460c9", "#d1495b", "#7d8820", "#c2569b", "#1d8aa5", "#9a6b4a", "#78807c"];
+const NAME = 13; // px from one name to the next
+
+// A model's variants on one machine, a chart for each task.
+function showCurves(panel, platform) {
+  const place = panel.querySelector("[data-curves]");
+  if (!place) return;
+  const { work, curves } = data.curves[place.dataset.curves];
+  const mine = curves.filter(([machine, lane]) => machine === platform && laneIsShown(lane));
+  place.hidden = !mine.length;
+  const charts = ["inference", "training"].map((task) => {
+    const lines = mine.filter((curve) => curve[3][task]).map(([, lane, framework, tasks]) => {
+      const points = work.flatMap(([model, operations], i) => {
+        const value = tasks[task][i];
+        const name = `${nameOf(framework, lane)}, ${model}`;
+        return value === null ? [] : [{ at: operations, value, label: `${name}: ${value} TFLOP/s at ${operations} GFLOP`, note: null }];
+      });
+      return { name: nameOf(framework, lane), points };
+    });
+    const words = `${task}, achieved TFLOP/s as the work grows`;
+    return { title: task[0].toUpperCase() + task.slice(1), lines, words, x: "GFLOP a forward pass, logarithmic", y: "TFLOP/s, logarithmic" };
+  });
+  drawLines(place.querySelector(".charts"), `${platform} ${state.lane}`, charts);
+}
+
+function nameOf(framework, lane) {
+  const precision = data.names.lane[lane];
+  return data.names.framework[framework] + (state.lane === EVERY && precision ? ` ${precision}` : "");
+}
+
+// Charts of lines of {name, points}; `asked` says what they show, so that none is drawn twice.
+// With `days`, points lie at their numbers; without, on a logarithmic axis.
+function drawLines(place, asked, charts) {
+  if (place.dataset.drawn === asked) return;
+  place.dataset.drawn = asked;
+  place.replaceChildren();
+  const drawings = charts.filter(({ lines }) => lines.length).map((chart) => {
+    const figure = make("div", {}, make("h4", {}, chart.title), make("div"));
+    place.append(figure);
+    return () => drawChart(figure, chart);
+  });
+  for (const drawing of drawings) drawing(); // now that all have their places, and so their widths
+}
+
+function drawChart(figure, { lines, words, x, y, days }) {
+  const height = Math.max(HEIGHT, NAME * lines.length + 20);
+  const width = Math.max(120, figure.clientWidth - 62);
+  const longest = Math.max(...lines.map(({ name }) => name.length));
+  const room = Math.min(0.5, (6.2 * longest + 26) / width); // for the names
+  const points = lines.flatMap((line) => line.points);
+  const across = axisOf(points.map(({ at }) => at), days ? [(value) => value, (value) => value] : [Math.log10, (value) => 10 ** value], 0.04, room);
+  const up = axisOf(points.map(({ value }) => value), [Math.log10, (value) => 10 ** value], 0.08, 0);
+  const ends = lines.map(({ points }) => points.at(-1));
+  const heights = spread(ends.map(({ value }) => up.share(value) * height), height);
+  const nameAt = across.back(1 - room + 10 / width);
+  const values = lines.flatMap(({ name, points }, i) => {
+    const same = { framework: name, colour: COLOURS[i % COLOURS.length] };
+    const end = { kind: "end", ...same, at: ends[i].at, value: ends[i].value, name_at: nameAt, name_by: up.back(heights[i] / height) };
+    return [...points.map((point) => ({ kind: "point", ...same, ...point })), end];
+  });
+  const told = lines.map(({ points }) => points.at(-1).label).join("; ");
+  draw(figure.lastChild, "curves", values, height, `${words}. At the end: ${told}`, ({ layer }) => {
+    const { x: flat, y: tall } = layer[0].encoding;
+    Object.assign(flat, { title: x });
+    Object.assign(tall, { title: y });
+    Object.assign(flat.scale, { ...(days ? { type: "linear", zero: false } : { type: "log" }), domain: across.domain });
+    Object.assign(tall.scale, { domain: up.domain });
+    tall.axis.values = ticks(up.domain);
+    layer.at(-1).mark.limit = room * width - 14;
+    const most = Math.max(...points.map(({ at }) => at));
+    Object.assign(flat.axis, days ? dated(days) : { values: ticks(across.domain).filter((value) => value <= most), format: "~r" });
+  });
+}
+
+// A domain with a margin around its values, and room behind them.
+function axisOf(values, [to, from], margin, room) {
+  const [least, most] = [Math.min(...values), Math.max(...values)].map(to);
+  const span = Math.max(most - least, 0.05);
+  const low = least - margin * span;
+  const high = low + (most - low + margin * span) / (1 - room);
+  const share = (value) => (to(value) - low) / (high - low);
+  return { domain: [from(low), from(high)], share, back: (part) => from(low + part * (high - low)) };
+}
+
+// Heights of names near those of their lines' ends, none over another.
+function spread(wanted, height) {
+  const order = wanted.map((_, i) => i).sort((a, b) => wanted[a] - wanted[b]);
+  const found = [...wanted];
+  let least = NAME / 2;
+  for (const i of order) least = (found[i] = Math.max(found[i], least)) + NAME;
+  let most = height - NAME / 2;
+  for (const i of order.reverse()) most = (found[i] = Math.min(found[i], most)) - NAME;
+  return found;
+}
