@@ -1,4 +1,5 @@
-// Lines in a model's tab: what frameworks achieve as the work grows. The numbers come from reporting/html/curves.py.
+// Lines in a model's tab: what frameworks achieve as the work grows, and their times run by run. The numbers come from
+// reporting/html/curves.py and timeline.py.
 
 // Each at least three times as bright as the dark paper, and a third of the light one.
 const COLOURS = ["#0f8f6f", "#3b7dd8", "#c9731a", "#9460c9", "#d1495b", "#7d8820", "#c2569b", "#1d8aa5", "#9a6b4a", "#78807c"];
@@ -9,7 +10,7 @@ function showCurves(panel, platform) {
   const place = panel.querySelector("[data-curves]");
   if (!place) return;
   const { work, curves } = data.curves[place.dataset.curves];
-  const mine = curves.filter(([machine, lane]) => machine === platform && laneIsShown(lane));
+  const mine = curves.filter(([machine, lane, framework]) => machine === platform && isAsked(lane, framework));
   place.hidden = !mine.length;
   const charts = ["inference", "training"].map((task) => {
     const lines = mine.filter((curve) => curve[3][task]).map(([, lane, framework, tasks]) => {
@@ -23,7 +24,42 @@ function showCurves(panel, platform) {
     const words = `${task}, achieved TFLOP/s as the work grows`;
     return { title: task[0].toUpperCase() + task.slice(1), lines, words, x: "GFLOP a forward pass, logarithmic", y: "TFLOP/s, logarithmic" };
   });
-  drawLines(place.querySelector(".charts"), `${platform} ${state.lane}`, charts);
+  drawLines(place.querySelector(".charts"), `${platform} ${state.lane} ${state.framework}`, charts);
+}
+
+// Times of a model on one machine, run by run: a line a framework, a diamond where its version is another.
+function showHistory(panel, platform) {
+  const place = panel.querySelector("[data-history]");
+  if (!place) return;
+  const { days, curves } = data.history[place.dataset.history][platform] ?? { days: [], curves: [] };
+  const mine = curves.filter(([lane, framework]) => isAsked(lane, framework));
+  place.hidden = !mine.length;
+  const charts = ["inference", "training"].map((task) => {
+    const lines = mine.filter((curve) => curve[2][task]).map(([lane, framework, tasks]) => {
+      const name = nameOf(framework, lane);
+      let version = "";
+      const points = tasks[task].map(([at, value, changed], i) => {
+        version = changed ?? version;
+        const label = `${name}${version && ` ${version}`}: ${printed(value, "ms")} ms, ${days[at]}`;
+        const release = i > 0 && changed !== undefined;
+        return { at, value, label, release, note: release ? version : null };
+      });
+      return { name, points };
+    });
+    return { title: task[0].toUpperCase() + task.slice(1), lines, words: `${task}, ms run by run`, x: "", y: "ms, logarithmic", days };
+  });
+  drawLines(place.querySelector(".charts"), `${platform} ${state.lane} ${state.framework}`, charts);
+}
+
+// Labels of at most five runs, the first and the last among them.
+function dated(days) {
+  const steps = Math.min(4, days.length - 1);
+  const values = Array.from({ length: steps + 1 }, (_, i) => Math.round((i * (days.length - 1)) / steps));
+  return { values, labelExpr: `${JSON.stringify(days)}[datum.value]`, labelOverlap: "greedy", labelSeparation: 10, grid: false };
+}
+
+function isAsked(lane, framework) {
+  return laneIsShown(lane) && (numberOf("framework", state.framework) ?? framework) === framework;
 }
 
 function nameOf(framework, lane) {
@@ -61,6 +97,13 @@ function drawChart(figure, { lines, words, x, y, days }) {
     const end = { kind: "end", ...same, at: ends[i].at, value: ends[i].value, name_at: nameAt, name_by: up.back(heights[i] / height) };
     return [...points.map((point) => ({ kind: "point", ...same, ...point })), end];
   });
+  const taken = [];
+  for (const point of values.filter(({ note }) => note)) { // a version stands where no other does, or not at all
+    const half = 3 * point.note.length;
+    const [left, top] = [across.share(point.at) * width - half, up.share(point.value) * height];
+    if (taken.some(([x, y, w]) => left < x + w && x < left + 2 * half && Math.abs(top - y) < 11)) point.note = null;
+    else taken.push([left, top, 2 * half]);
+  }
   const told = lines.map(({ points }) => points.at(-1).label).join("; ");
   draw(figure.lastChild, "curves", values, height, `${words}. At the end: ${told}`, ({ layer }) => {
     const { x: flat, y: tall } = layer[0].encoding;

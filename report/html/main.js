@@ -32,6 +32,7 @@ function update(isNewPlace = false) {
   if (place) requestAnimationFrame(() => {
     showCharts(place, here.at(-1));
     showCurves(current, machine ?? here.at(-1).keys.platform[0]);
+    showHistory(current, machine ?? here.at(-1).keys.platform[0]);
   });
   showCell();
 }

@@ -4,6 +4,9 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from published_csv import LINE, write_csv
 from reporting import history
 from runner import REPOSITORY
 
@@ -39,6 +42,38 @@ def test_the_latest_other_table_is_what_the_present_one_is_compared_with(tmp_pat
     assert history.latest_other(tmp_path, "local").read_text() == "second"
     write(tmp_path, "fourth", 9000)
     assert history.latest_other(tmp_path, "local").read_text() == "third"
+
+
+def test_the_newest_tables_are_read_in_the_order_of_their_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(history, "MOST", 3)
+    for number in (2, 3, 1):
+        write_csv(kept(tmp_path, number), LINE.replace("40", f"{number}"))
+    assert [rows[0]["inference_ms"] for rows in history.earlier(tmp_path, "local")] == [2, 3]
+    assert history.earlier(tmp_path, "other") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        (
+            "20261101T120000Z-0000000a.csv",
+            "platform\n",
+            r"a\.csv:1: no column 'model'.*; move the table elsewhere",
+        ),
+        ("mine.csv", "platform\n", r"mine\.csv: expected a name such as .*; move it elsewhere"),
+    ],
+)
+def test_what_is_no_table_of_a_run_is_refused_by_its_path(tmp_path, name, text, says):
+    kept(tmp_path, 1)
+    (tmp_path / "local" / name).write_text(text)
+    with pytest.raises(ValueError, match=says):
+        history.earlier(tmp_path, "local")
+
+
+def kept(folder, number):
+    """A path of the name that a run gives."""
+    (folder / "local").mkdir(exist_ok=True)
+    return folder / "local" / f"2026110{number}T120000Z-0000000{number}.csv"
 
 
 def test_nothing_is_kept_of_no_run(tmp_path):

@@ -97,7 +97,7 @@ def _written(times: dict[str, float]) -> dict[str, str]:
         sorted(Path().glob("validation/*/*/*.json")),
         loader.read_yaml(ROOT / "config" / "config.yaml")["gate"],
     )
-    page = document.page(report, told, evidence, {}, ROOT / "report" / "report.html.j2")
+    page = document.page(report, told, evidence, {}, {}, ROOT / "report" / "report.html.j2")
     (bars,) = map(charts.bars, report.models)
     return {
         "report.md": markdown.render(report, ROOT / "report" / "report.md.j2"),

@@ -70,6 +70,7 @@ def render(directory, own, published=(), models=("Tiny",), **caption):
     command += ["--rounds", *directory.glob("benchmarks/*/*/*/round-*.json")]
     command += ["--validations", *directory.glob("validation/*/*/*.json")]
     command += ["--gate", json.dumps(GATE)]
+    command += ["--history", directory / "history"]
     command += ["--template", TEMPLATE, "--captions", json.dumps(dict.fromkeys(models, facts))]
     command += ["--html", out / "report.html", "--json", out / "report.json", "--figures", out / "figures"]
     with pytest.MonkeyPatch.context() as patch:

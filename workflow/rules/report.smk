@@ -179,11 +179,15 @@ rule page:
         code=code("render_html.py"),
         captions=captions(),
         gate=as_json(CONFIG["gate"]),
+        # No input: it gains a table only as a run begins, when Snakemake has already looked at what there is. What a
+        # page shows of it changes only with the analyses, which are inputs.
+        history="results/history",
     message:
         "Write the report as a page"
     shell:
         "python {input.script:q} --analyses {input.analyses:q} --published {input.published:q}"
         " --recomputed {input.recomputed:q} --gate {params.gate:q}"
         " --rounds {input.rounds:q} --validations {input.validations:q}"
+        " --history {params.history:q}"
         " --template {input.template:q} --captions {params.captions:q} --html {output.page:q}"
         " --json {output.data:q} --figures {output.figures:q} 2> {log:q}"

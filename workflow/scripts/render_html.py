@@ -14,6 +14,7 @@ from pathlib import Path
 import jinja2
 
 from arena import files
+from reporting import history
 from reporting.document import inputs
 from reporting.html import charts, document
 from reporting.html import evidence as behind
@@ -27,6 +28,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", nargs="*", type=Path, default=[], help="round-*.json of this run's cells")
     parser.add_argument(
         "--validations", nargs="*", type=Path, default=[], help="verdicts on this run's cells"
+    )
+    parser.add_argument(
+        "--history", type=Path, help="folder of tables of earlier runs, which may not be there yet"
     )
     parser.add_argument("--template", type=Path, required=True, help="report.html.j2, with html/ beside it")
     parser.add_argument("--html", type=Path, required=True, help="the page")
@@ -51,6 +55,8 @@ def render(args: argparse.Namespace) -> None:
     report = inputs.report(args)
     told = machine.content(report, machine.read_previous(args.json))
     evidence = behind.collect(report.lines(), args.rounds, args.validations, args.gate or {})
+    platforms = {row["platform_id"]: row for row in report.own if row.get("platform_id")}
+    before = {name: history.earlier(args.history, name) for name in platforms} if args.history else {}
     figures = {}
     args.figures.mkdir(parents=True, exist_ok=True)  # promised, even where no model has a figure
     for model in report.models:
@@ -58,7 +64,7 @@ def render(args: argparse.Namespace) -> None:
         if bars:
             figures[model.name] = charts.svg(f"{model.name} on {model.lines[0].machine}", bars)
             files.write_text(args.figures / f"{model.name}.svg", charts.standalone(figures[model.name]))
-    files.write_text(args.html, document.page(report, told, evidence, figures, args.template))
+    files.write_text(args.html, document.page(report, told, evidence, figures, before, args.template))
     files.write_json(args.json, told)
 
 

@@ -7,13 +7,18 @@ directories are merged by copying.
 
 from __future__ import annotations
 
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 from arena import files
+from reporting import tables
+from reporting.columns import OWN_STATUSES, Row
 
 DIGITS = 8  # of the SHA-256 in a name
+NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+MOST = 50  # tables that a page looks back to, the present one included
 
 
 def keep(results: Path) -> list[Path]:
@@ -30,6 +35,25 @@ def keep(results: Path) -> list[Path]:
             shutil.copyfile(table, temporary)
         made.append(kept)
     return made
+
+
+def earlier(folder: Path, platform: str) -> list[list[Row]]:
+    """The newest MOST - 1 tables kept of a platform in ``folder``, ``results/history``: their rows, oldest first.
+
+    Raises ValueError naming the file for one that is no platform's table, or not called as ``keep`` calls it.
+    """
+    found = sorted((folder / platform).glob("*.csv"))
+    for path in found:
+        if not NAME.fullmatch(path.stem):
+            raise ValueError(
+                f"{path}: expected a name such as 20261128T185408Z-91c915e5.csv; move it elsewhere"
+            )
+    try:
+        return [tables.read([path], OWN_STATUSES) for path in found[-(MOST - 1) :]]
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; move the table elsewhere to leave it out of the page's history"
+        ) from error
 
 
 def latest_other(results: Path, platform: str) -> Path | None:

@@ -147,9 +147,9 @@ def trade_off(data: alt.Data) -> alt.LayerChart:
 def curves(data: alt.Data) -> alt.LayerChart:
     """A line for each framework, its name at the end of it.
 
-    Fields: ``kind``; ``framework``; ``colour``; ``at`` and ``value``. A point has a ``label``, in words, and a ``note``
-    beside it, null for none; an end has ``name_at`` and ``name_by``, where the name stands. Scales, axes and titles are
-    the browser's.
+    Fields: ``kind``; ``framework``; ``colour``; ``at`` and ``value``. A point has a ``label``, in words, ``release``,
+    whether a version begins with it, and a ``note`` beside it, null for none; an end has ``name_at`` and ``name_by``,
+    where the name stands. Scales, axes and titles are the browser's.
     """
     base = alt.Chart(data)
     points, ends = (base.transform_filter(f"datum.kind == '{kind}'") for kind in ("point", "end"))
@@ -159,8 +159,13 @@ def curves(data: alt.Data) -> alt.LayerChart:
     )
     colour = alt.Color("colour:N", scale=None)
     line = points.mark_line(strokeWidth=1.8).encode(x=x, y=y, detail="framework:N", color=colour)
-    point = points.mark_point(filled=True, size=42, opacity=1).encode(
-        x="at:Q", y="value:Q", color=colour, tooltip="label:N"
+    point = points.mark_point(filled=True, opacity=1).encode(
+        x="at:Q",
+        y="value:Q",
+        color=colour,
+        tooltip="label:N",
+        shape=alt.condition("datum.release", alt.value("diamond"), alt.value("circle")),
+        size=alt.condition("datum.release", alt.value(110), alt.value(42)),
     )
     note = points.transform_filter("datum.note !== null").mark_text(dy=-9, fontSize=10, color=INK)
     leader = ends.mark_rule(opacity=0.6, strokeDash=[2, 2]).encode(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from reporting import closing, quantities, trade_offs
 from reporting import markdown as md
 from reporting.columns import Row
 from reporting.document.types import Model, Report
-from reporting.html import charts, curves, overview
+from reporting.html import charts, curves, overview, timeline
 from reporting.html.lines import Tables
 from reporting.quantities import Quantity
 
@@ -28,13 +29,15 @@ def page(
     told: dict[str, Any],
     evidence: tuple[dict[int, str], list[dict[str, Any]]],
     figures: dict[str, str],
+    before: Mapping[str, Sequence[Sequence[Row]]],
     template: Path,
 ) -> str:
     """The whole page, its text escaped by the template.
 
-    ``told`` is report.json's content, ``evidence`` as ``evidence.collect`` gives it, ``figures`` are SVGs by model.
+    ``told`` is report.json's content, ``evidence`` as ``evidence.collect`` gives it, ``figures`` are SVGs by model,
+    ``before`` are the tables of earlier runs by the platform's name in the config, the oldest first.
     """
-    shown, data = _view(report, told, evidence, figures)
+    shown, data = _view(report, told, evidence, figures, before)
     assets = template.parent / "html"
     script = "\n".join((assets / name).read_text(encoding="utf-8") for name in ASSETS)
     script = script.replace("</script", r"<\/script").replace("<!--", r"<\!--")
@@ -64,6 +67,7 @@ def _view(
     told: dict[str, Any],
     evidence: tuple[dict[int, str], list[dict[str, Any]]],
     figures: dict[str, str],
+    before: Mapping[str, Sequence[Sequence[Row]]],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the template prints, and the data that the page's scripts read; arguments as of ``page``."""
     own = report.own
@@ -71,6 +75,7 @@ def _view(
     models = [_model(tables, model, figures.get(model.name)) for model in report.models]
     named = quantities.of(own)
     growth = curves.data(tables, report)
+    past = timeline.data(tables, report, before)
     shown = {
         "quantities": named,
         "tally": closing.tally(own),
@@ -79,6 +84,7 @@ def _view(
         "glance": _glance(report, tables, named),
         "models": models,
         "families": list(growth),
+        "past": list(past),
         "findings": overview.sentences(tables, report.findings),
         "few": overview.TOP,
         "listed": LISTED,
@@ -97,6 +103,7 @@ def _view(
         "costs": trade_offs.COSTS,
         "overview": overview.data(tables, [each for each in report.models if not each.is_variant], every),
         "curves": growth,
+        "history": past,
         "evidence": {block["name"]: _drawn(block) for block in evidence[1]},
         "names": {
             "platform": list(tables.platforms),
