@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ MOST_LINES = 20_000
 SHARED = ("cell", "machine", "packages", "noise")  # keys of a record whose values recur
 SERIES = ("samples_ns", "warmup_ns", "device_ns", "first_token_ns")  # keys of a task
 KINDS = ("model", "round", "verdict")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+# Figures that have a sign.
+MAY_BE_NEGATIVE = frozenset(
+    {"loss", "training_loss", "loss_change", "rise_bytes", "options", "seed", "gradient_cosine"}
+)
 
 Line = tuple[int, dict[str, Any]]  # its number in the file; what it holds
 
@@ -172,3 +178,9 @@ def _sums(where: str, values: Any) -> list[int]:
         total += each
         found.append(total)
     return found
+
+
+def short(value: Any) -> str:
+    """A value in quotation marks, at most 60 characters of it."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return repr(text if len(text) <= 60 else f"{text[:60]}…")

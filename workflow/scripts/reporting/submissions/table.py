@@ -12,7 +12,8 @@ from arena.weights import source
 from reporting import rows
 from reporting.columns import Row
 from reporting.rounds import RecordedCell
-from reporting.submissions.evidence import Submission, judge
+from reporting.submissions.evidence import Submission
+from reporting.submissions.verdicts_held import judge
 
 Gate = Mapping[str, Mapping[str, float]]
 
