@@ -14,7 +14,7 @@ import pytest
 from arena.contract import round as rounds
 from arena.measuring import leftovers, node
 from runner import REPOSITORY
-from supervised import command, prepared, wait_for
+from supervised import command, heed_signals, prepared, wait_for
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 
@@ -41,7 +41,7 @@ def ended(processes):
 )
 def test_a_measuring_process_and_its_children_die_with_their_supervisor(model, number):
     words, where = command(model, {"fault": "family"})
-    supervisor = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    supervisor = subprocess.Popen(words, stderr=subprocess.DEVNULL, preexec_fn=heed_signals)
     processes = family(where)
     supervisor.send_signal(number)
     assert supervisor.wait(20) != 0

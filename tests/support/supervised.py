@@ -1,5 +1,6 @@
 """Cells of the framework that goes wrong (adapters/faulty.py), of one task each, and benchmark.py on them."""
 
+import signal
 import subprocess
 import time
 
@@ -29,6 +30,12 @@ def command(model, options, results=None, timeout=60, exclusive=False, **changes
     cell = jobs.cell(model="Tiny", row="faulty", options=options, protocol=protocol, **changes)
     paths = jobs.paths(model, where, adapter=jobs.ADAPTERS / "faulty.py", cache=where / "cache")
     return jobs.command(cell, paths, where / "process.log", timeout=timeout), where
+
+
+def heed_signals():
+    """For ``preexec_fn``: signals mean what they do in a terminal, though nohup or `&` started the tests."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def measured(model, options, shell=None, prefix=(), **changes):
