@@ -6,7 +6,7 @@ import os
 from arena import files
 from arena.contract import decision
 from models import flops
-from arena.configuration.loader import float32_row
+from arena.configuration.loader import SCHEMA, float32_row
 from reporting import catalogue, intake
 from reporting.submissions import lines
 
@@ -237,10 +237,24 @@ def notes():
     return said
 
 
+def configured():
+    """The files of the catalogues, and the schema that completes them."""
+    return [*sorted((ROOT / "config").glob("*/*.yaml")), ROOT / SCHEMA]
+
+
 @cache
 def project():
-    """Models and rows as this project has them, whatever this run makes of them: what submissions are held against."""
-    return catalogue.of(resolve({}, ROOT))
+    """Models and rows as this project has them, whatever this run makes of them: what submissions are held against.
+
+    Kept until the project changes, because to read it takes longer than a run with nothing to do may.
+    """
+    kept = Path(".snakemake/arena-project")
+    state = intake.digest(configured(), code("reporting/catalogue.py"))
+    if kept.exists() and (told := files.read_json(kept))["state"] == state:
+        return told["project"]
+    found = catalogue.of(resolve({}, ROOT))
+    files.write_json(kept, {"state": state, "project": found})
+    return found
 
 
 def read_published():
@@ -258,8 +272,7 @@ def judge_published(tables, submissions):
     """Read all of them as the reports will; what was taken once is taken, until it or a rule changes."""
     remembered = Path(".snakemake/arena-published")
     rules = [code("take_submission.py"), as_json(CONFIG["gate"])]
-    configured = sorted((ROOT / "config").glob("*/*.yaml"))
-    judged = intake.digest([*tables, *submissions, *configured], *rules)
+    judged = intake.digest([*tables, *submissions, *configured()], *rules)
     if remembered.exists() and remembered.read_text(encoding="utf-8") == judged:
         return
     # Its import takes longer than a run with nothing to do may.
