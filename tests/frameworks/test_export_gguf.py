@@ -21,16 +21,9 @@ from arena.judging import distances, losses, verdict
 from frameworks.errors import UnsupportedError
 from frameworks.exporting import Export
 from frameworks.llamacpp import export as export_gguf
+from tolerances import TOLERANCES
 
 NAME = "SmolLM2-135M"
-TOLERANCES = {
-    "relative_l2": 1e-4,
-    "max_error": 1e-3,
-    "top1_agreement": 1.0,
-    "loss_error": 1e-4,
-    "gradient_norm_error": 1e-3,
-    "gradient_cosine": 0.9999,
-}
 
 
 def export(path: Path, lane: str = "float32", **changes) -> gguf.GGUFReader:

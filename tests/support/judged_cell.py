@@ -14,15 +14,8 @@ from arena import files, tensors
 from arena.contract import codec
 from arena.contract.verdict import Part
 from arena.judging import losses
+from tolerances import TOLERANCES
 
-TOLERANCES = {
-    "relative_l2": 1e-4,
-    "max_error": 1e-3,
-    "top1_agreement": 1.0,
-    "loss_error": 1e-4,
-    "gradient_norm_error": 1e-3,
-    "gradient_cosine": 0.9999,
-}
 TARGET = np.array([0, 1, 2, 3])
 ROUNDS = (1, 2, 3)
 OK = records.ok_task()

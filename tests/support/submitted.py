@@ -9,20 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import records
+import tolerances
 from platform_csv import good
 from reporting.submissions import packing
 
-GATE = {
-    "float32": {
-        "relative_l2": 1e-4,
-        "max_error": 1e-3,
-        "top1_agreement": 1.0,
-        "loss_error": 1e-4,
-        "gradient_norm_error": 1e-3,
-        "gradient_cosine": 0.9999,
-        "close_factor": 10,
-    }
-}
+GATE = {"float32": tolerances.GATE}
 MODEL = {
     "definition": "resnet",
     "loss": "cross_entropy",

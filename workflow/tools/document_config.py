@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -54,7 +55,7 @@ def tables(schema: Mapping) -> str:
     lines: list[str] = []
     for key, child in keys(schema, schema):
         if "." not in key and "[" not in key:
-            lines += ["", f"### `{key}`", "", child["description"], ""]
+            lines += ["", f"### `{key}`", "", *textwrap.wrap(child["description"], 120), ""]
             if child["default"] != {}:
                 lines[-1:] = [f"Allowed: {allowed(child, schema)}. Default: {_default(child)}.", ""]
             lines += ["```yaml", _block({key: child["examples"][0]}), "```"]

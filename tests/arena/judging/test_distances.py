@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 
 from arena.judging import distances, losses, verdict
+from tolerances import TOLERANCES
 
-TOLERANCES = {
-    "relative_l2": 1e-4,
-    "max_error": 1e-3,
-    "top1_agreement": 1.0,
-    "loss_error": 1e-4,
-    "gradient_norm_error": 1e-3,
-    "gradient_cosine": 0.9999,
-}
 PERFECT = {
     "inference": {
         "shape_ok": True,

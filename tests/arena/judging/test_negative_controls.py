@@ -22,16 +22,8 @@ from arena.judging import distances, losses, verdict
 from frameworks.pytorch.models import losses as torch_losses
 from frameworks.pytorch.models.loading import arguments
 from mistakes import Model
+from tolerances import CLOSE_FACTOR, TOLERANCES
 
-TOLERANCES = {
-    "relative_l2": 1e-4,
-    "max_error": 1e-3,
-    "top1_agreement": 1.0,
-    "loss_error": 1e-4,
-    "gradient_norm_error": 1e-3,
-    "gradient_cosine": 0.9999,
-}
-CLOSE_FACTOR = 10
 SMOL = "SmolLM2-135M"
 OUTPUT_IS_FAR = {"inference.relative_l2", "inference.max_error"}
 LOSS_IS_WRONG = {"inference.printed_loss_error", "training.loss_error"}
