@@ -1,9 +1,12 @@
 """The comparison with the engines' own tools: who runs when, what the table says, whose interpreter."""
 
+from dataclasses import replace
+
 import pytest
 
 import fidelity
 from arena.configuration.loader import resolve
+from yardsticks import tools
 from yardsticks.tools import PAIRS, Setting
 
 ROW = "pytorch-eager"
@@ -16,6 +19,37 @@ def setting(tmp_path, **environments):
 def test_every_pair_is_a_float32_row_of_the_catalogue():
     frameworks = resolve({"run": {"rows": "all"}}, fidelity.ROOT)["frameworks"]
     assert {fidelity.find_row(frameworks, row)[1] for row in PAIRS} == {"float32"}
+
+
+def test_on_a_card_a_row_runs_in_the_environment_for_it():
+    catalogue = resolve({"run": {"rows": "all"}}, fidelity.ROOT)["frameworks"]
+    found = {row: fidelity.environment_of(catalogue, row, "cuda") for row in PAIRS if row != "openvino"}
+    assert found == {
+        "llamacpp": "llamacpp-cuda",
+        "onnxruntime": "onnxruntime-cuda",
+        "pytorch-eager": "pytorch",
+        "jax": "jax-cuda",
+        "mlx": "mlx-cuda",
+    }
+    with pytest.raises(SystemExit, match="openvino does not compute on cuda"):
+        fidelity.environment_of(catalogue, "openvino", "cuda")
+
+
+def test_llama_bench_is_told_the_card_and_the_strict_arithmetic(tmp_path, monkeypatch):
+    asked = {}
+
+    def output_of(command, environment=None):
+        asked.update(command=command, environment=environment)
+        return '[{"samples_ns": [3]}]'
+
+    monkeypatch.setattr(tools, "output_of", output_of)
+    monkeypatch.setattr(tools, "input_shapes", lambda *_: {"input_ids": [1, 128]})
+    card = replace(setting(tmp_path), accelerator="cuda", llama_bench=tmp_path / "llama-bench")
+    assert tools.with_llama_bench(card, tmp_path / "python", tmp_path / "model.gguf") == [3]
+    words = asked["command"]
+    assert words[0] == tmp_path / "llama-bench"
+    assert words[words.index("--n-gpu-layers") + 1] == "99"
+    assert asked["environment"] == {"NVIDIA_TF32_OVERRIDE": "0"}
 
 
 def test_the_sides_take_turns_in_going_first(tmp_path, monkeypatch):

@@ -42,20 +42,21 @@ def ours(pair: Pair, setting: Setting, python: Path, folder: Path) -> list[float
     framework, lane, options = find_row(catalogue["frameworks"], pair.row)
     model = catalogue["models"][setting.model]
     entry = catalogue["frameworks"][framework]
+    reached = reach(entry, pair.row, setting.accelerator)
     cell = Cell(
         platform="fidelity",
         model=setting.model,
         row=pair.row,
         framework=framework,
         lane=lane,
-        accelerator="cpu",
-        interface="cpu",
+        accelerator=setting.accelerator,
+        interface=reached["interface"],
         definition=model["definition"],
         loss=model["loss"],
         options=options | pair.options,
         environment=frameworks.environment(entry, pair.row),
-        distribution=entry["distribution"],
-        libraries=entry["libraries"],
+        distribution=reached["distribution"],
+        libraries=reached["libraries"],
         threads=setting.threads,
         decode_tokens=2,  # the prefill is what counts
         protocol=Protocol(
@@ -100,6 +101,19 @@ def find_row(frameworks: dict[str, Any], row: str) -> tuple[str, str, dict[str, 
     sys.exit(f"config/frameworks/ has no row {row}")
 
 
+def reach(entry: dict[str, Any], row: str, accelerator: str) -> dict[str, Any]:
+    """How the row reaches the accelerator; ends this program if it does not."""
+    reached = frameworks.reach(entry, row, accelerator)
+    if reached is None:
+        sys.exit(f"{row} does not compute on {accelerator}")
+    return reached
+
+
+def environment_of(catalogue: dict[str, Any], row: str, accelerator: str) -> str:
+    """The name of the environment in which the row runs there."""
+    return reach(catalogue[find_row(catalogue, row)[0]], row, accelerator)["env"]
+
+
 def environments(names: set[str], prefix: Path) -> dict[str, Path]:
     """Interpreter by name of environment; Snakemake keeps each one's file beside it, below ``prefix``."""
     found = {}
@@ -119,10 +133,10 @@ def environments(names: set[str], prefix: Path) -> dict[str, Path]:
 def measure(pairs: list[Pair], setting: Setting, rounds: int) -> dict[str, dict[str, list[list[float]]]]:
     """Durations in nanoseconds by row and side, one list a round; every other round the other side starts."""
     samples = {pair.row: {"ours": [], "theirs": []} for pair in pairs}
-    frameworks = resolve({"run": {"rows": "all"}}, ROOT)["frameworks"]
+    catalogue = resolve({"run": {"rows": "all"}}, ROOT)["frameworks"]
     for number in range(1, rounds + 1):
         for pair in pairs:
-            python = setting.environments[frameworks[find_row(frameworks, pair.row)[0]]["env"]]
+            python = setting.environments[environment_of(catalogue, pair.row, setting.accelerator)]
             with tempfile.TemporaryDirectory() as folder:
                 sides = {
                     "ours": partial(ours, pair, setting, python, Path(folder)),
@@ -168,7 +182,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", nargs="+", choices=PAIRS, default=list(PAIRS))
+    parser.add_argument("--rows", nargs="+", choices=PAIRS, help="default: all that the accelerator has")
+    parser.add_argument("--accelerator", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--model", default="SmolLM2-135M")
     parser.add_argument("--rounds", type=int, default=5, help="fresh processes of either side (default: 5)")
     parser.add_argument("--seconds", type=float, default=10, help="sampling in each process (default: 10)")
@@ -182,23 +197,32 @@ def main() -> None:
         metavar="ENV=PATH",
         help="take this interpreter for an environment, instead of one below --conda-prefix",
     )
+    parser.add_argument(
+        "--host",
+        action="store_true",
+        help="take this interpreter for all environments, as profiles/host does",
+    )
+    parser.add_argument("--llama-bench", type=Path, help="this program, instead of one that is built")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "arena"
     parser.add_argument("--cache", type=Path, default=cache, help="where llama-bench is built, once")
     parser.add_argument("--samples", type=Path, help="also write every duration to this JSON file")
     args = parser.parse_args()
 
-    frameworks = resolve({"run": {"rows": "all"}}, ROOT)["frameworks"]
-    given = {name: Path(path).absolute() for name, path in (each.split("=", 1) for each in args.python)}
-    needed = {frameworks[find_row(frameworks, row)[0]]["env"] for row in args.rows} - given.keys()
+    catalogue = resolve({"run": {"rows": "all"}}, ROOT)["frameworks"]
+    pairs = [PAIRS[row] for row in args.rows or PAIRS if args.accelerator in PAIRS[row].accelerators]
+    needed = {environment_of(catalogue, pair.row, args.accelerator) for pair in pairs}
+    given = dict.fromkeys(needed, Path(sys.executable)) if args.host else {}
+    given |= {name: Path(path).absolute() for name, path in (each.split("=", 1) for each in args.python)}
     setting = Setting(
         args.results.absolute(),
         args.model,
         args.threads,
         args.seconds,
-        given | environments(needed, args.conda_prefix.absolute()),
+        given | environments(needed - given.keys(), args.conda_prefix.absolute()),
         args.cache.absolute(),
+        args.accelerator,
+        args.llama_bench and args.llama_bench.absolute(),
     )
-    pairs = [PAIRS[row] for row in args.rows]
     samples = measure(pairs, setting, args.rounds)
     if args.samples:
         files.write_json(args.samples, samples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,8 @@ class Setting:
     seconds: float  # for which either side samples at least
     environments: dict[str, Path]  # interpreter by name of environment
     cache: Path
+    accelerator: str = "cpu"
+    llama_bench: Path | None = None  # a program that is there, instead of one built in ``cache``
 
     def of_model(self, name: str) -> Path:
         return self.results / "models" / self.model / name
@@ -48,11 +51,13 @@ class Pair:
     durations: tuple[str, str]  # (task, list of nanoseconds in its record)
     theirs: Callable[[Setting, Path, Path | None], list[float]]  # (.., interpreter, export) -> nanoseconds
     options: dict[str, Any] = field(default_factory=dict)  # beside the row's own: the same work
+    accelerators: tuple[str, ...] = ("cpu", "cuda")
 
 
-def output_of(command: list[str | Path]) -> str:
-    """What a command prints; ends this program with what it said if it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def output_of(command: list[str | Path], environment: dict[str, str] | None = None) -> str:
+    """What a command prints, started with ``environment`` besides; ends this program with what it said if it fails."""
+    own = os.environ | (environment or {})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=own)
     if done.returncode:
         sys.exit(
             f"{command[0]} ended with status {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
@@ -82,11 +87,13 @@ def with_llama_bench(setting: Setting, python: Path, gguf: Path) -> list[float]:
         "--threads": setting.threads,
         "--repetitions": LLAMA_BENCH_REPETITIONS,
         "--flash-attn": 0,
-        "--n-gpu-layers": 0,
+        "--n-gpu-layers": 0 if setting.accelerator == "cpu" else 99,
         "--output": "json",
     }
     words = [str(word) for pair in settings.items() for word in pair]
-    (record,) = json.loads(output_of([llama_bench.build(python, setting.cache), *words]))
+    program = setting.llama_bench or llama_bench.build(python, setting.cache)
+    strict = {"NVIDIA_TF32_OVERRIDE": "0"}  # the row's: ggml asks cuBLAS for TF32, and has no switch
+    (record,) = json.loads(output_of([program, *words], strict))
     return record["samples_ns"]
 
 
@@ -116,6 +123,17 @@ def with_session_loop(setting: Setting, python: Path, graph: Path) -> list[float
     return with_script(setting, python, "onnxruntime_loop.py", {"--graph": graph})
 
 
+def with_jax_loop(setting: Setting, python: Path, parameters: Path) -> list[float]:
+    paths = {"--weights": parameters, "--config": setting.of_model("config.json")}
+    return with_script(setting, python, "jax_loop.py", paths)
+
+
+def with_mlx_loop(setting: Setting, python: Path, _: None) -> list[float]:
+    names = {"--weights": "model.safetensors", "--config": "config.json"}
+    paths = {option: setting.of_model(name) for option, name in names.items()}
+    return with_script(setting, python, "mlx_loop.py", paths)
+
+
 def with_torch_timer(setting: Setting, python: Path, _: None) -> list[float]:
     names = {"--weights": "model.safetensors", "--config": "config.json"}
     paths = {option: setting.of_model(name) for option, name in names.items()}
@@ -128,6 +146,7 @@ def with_script(setting: Setting, python: Path, script: str, options: dict[str, 
         "--inputs": setting.of_model("inputs.safetensors"),
         "--threads": setting.threads,
         "--seconds": setting.seconds,
+        "--accelerator": setting.accelerator,
     }
     words = [str(word) for pair in (options | common).items() for word in pair]
     return json.loads(output_of([python, HERE / script, *words]))
@@ -156,6 +175,7 @@ PAIRS = {
             ("inference",),
             FORWARD,
             with_benchmark_app,
+            accelerators=("cpu",),
         ),
         Pair(
             "onnxruntime",
@@ -174,6 +194,26 @@ PAIRS = {
             ("inference",),
             FORWARD,
             with_torch_timer,
+        ),
+        Pair(
+            "jax",
+            "loop with block_until_ready",
+            "forward pass",
+            "jax/params.safetensors",
+            ("inference",),
+            FORWARD,
+            with_jax_loop,
+            accelerators=("cuda",),
+        ),
+        Pair(
+            "mlx",
+            "loop with mx.eval",
+            "forward pass",
+            None,
+            ("inference",),
+            FORWARD,
+            with_mlx_loop,
+            accelerators=("cuda",),
         ),
     )
 }

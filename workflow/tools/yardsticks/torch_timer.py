@@ -31,12 +31,15 @@ def main() -> None:
     parser.add_argument("--inputs", required=True, help="inputs.safetensors")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True, help="time for at least this long")
+    parser.add_argument("--accelerator", default="cpu", help="cpu or cuda")
     args = parser.parse_args()
 
     config = files.read_json(args.config)
-    module = load(config["definition"], config, tensors.load(args.weights)).eval()
+    torch.backends.cudnn.allow_tf32 = False  # as in the float32 rows; for products it is the default
+    module = load(config["definition"], config, tensors.load(args.weights)).eval().to(args.accelerator)
     inputs = arguments(tensors.select(tensors.load(args.inputs), "inference."), torch.float32)
-    # The Timer itself sets the number of threads and runs the statement before it measures.
+    inputs = {name: value.to(args.accelerator) for name, value in inputs.items()}
+    # The Timer itself sets the number of threads, waits for the device, and runs the statement before it measures.
     timer = Timer(
         STATEMENT,
         globals={"torch": torch, "module": module, "inputs": inputs},
