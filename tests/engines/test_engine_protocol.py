@@ -47,6 +47,8 @@ SCRIPTS = {
     "fast": [0.0007],
     "slow": [2.5],
     "slower than any limit": [30.0],
+    "slow, and slower at first": [50.0, 9.0, 8.8, 8.7],
+    "slow, and never settles": [9.0, 9.6, 9.0, 9.6, 9.0],
     "never settles": [1.0, 1.2] * 40,
     "settles late": [2.0, 1.5, 1.2, 1.1, 1.05, 1.02, 1.01, 1.0],
     "an outlier among the samples": [0.1] * 8 + [7.0, 0.1],

@@ -84,10 +84,35 @@ def test_warm_up_that_never_settles_ends_after_fifteen_seconds_and_says_so():
     assert len(record.samples_ns) == 10
 
 
-def test_three_warm_up_iterations_even_when_one_takes_longer_than_the_time_limit():
-    record, _ = scripted(forever(20.0))
-    assert len(record.warmup_ns) == 3
-    assert len(record.samples_ns) == 2  # 30 s are gone after the second
+def seconds(durations_ns):
+    return [each / SECOND for each in durations_ns]
+
+
+@pytest.mark.parametrize(
+    ("script", "warmup", "samples"),
+    [
+        ([20.0, 20.5, 21.0], [20.0], [20.5, 21.0]),  # 30 s are gone after the second sample
+        ([40.0, 40.0], [40.0], [40.0]),  # or after the first
+        ([40.0, 20.0, 19.5, 19.0], [40.0, 20.0], [19.5, 19.0]),
+        ([20.0, 21.1, 22.3, 40.0], [20.0, 21.1, 22.3], [40.0]),  # more than 5 % apart: three, as ever
+        ([14.9, 14.9, 14.9, 14.9, 15.0, 1.0], [14.9] * 3, [14.9, 15.0, 1.0]),  # no slow ones
+        ([20.0, 1.0, 1.0, *[1.0] * 10], [20.0, 1.0, 1.0], [1.0] * 10),
+    ],
+)
+def test_a_slow_iteration_that_agrees_with_the_last_is_a_sample(script, warmup, samples):
+    record, script = scripted(script)
+    assert (seconds(record.warmup_ns), seconds(record.samples_ns)) == (warmup, samples)
+    assert record.result == script.runs == len(warmup) + len(samples)
+
+
+def test_slow_iterations_are_steady_if_they_agree_and_only_then():
+    assert scripted([20.0, 20.5, 21.0])[0].steady
+    assert not scripted([20.0, 21.1, 22.3, 40.0])[0].steady
+
+
+def test_ten_samples_are_taken_of_slow_iterations_where_the_time_allows():
+    record, _ = scripted(forever(20.0), limited({}, {"max_seconds": 1000.0}))
+    assert (len(record.warmup_ns), len(record.samples_ns)) == (1, 10)
 
 
 def test_outliers_stay_in_the_record():

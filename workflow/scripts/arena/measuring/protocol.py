@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from arena.contract.cell import Protocol
+from arena.contract.cell import Protocol, Sampling, Warmup
 
 MAX_SAMPLES = 100_000  # bounds the record of an iteration that takes microseconds
 
@@ -32,6 +32,12 @@ def agree(durations: list[int], window: int, tolerance: float) -> bool:
     return len(last) == window and max(last) <= (1 + tolerance) * min(last)
 
 
+def slow(durations: list[int], warmup: Warmup) -> bool:
+    """Whether the last two iterations took ``warmup.max_seconds`` each, and agree: what a third would say is known."""
+    last = durations[-2:]
+    return min(last) >= warmup.max_seconds * 1e9 and agree(durations, 2, warmup.tolerance)
+
+
 def measure(
     run: Callable[[], Any],
     protocol: Protocol,
@@ -42,8 +48,9 @@ def measure(
 
     Warm-up: at least ``warmup.min_iterations`` and ``warmup.min_seconds``, until the last ``warmup.window``
     iterations agree or ``warmup.max_seconds`` are gone. Then samples: at least ``sampling.min_iterations``
-    and ``sampling.min_seconds``, but no new iteration after ``sampling.max_seconds``. ``note`` is called
-    after each iteration, outside the clock.
+    and ``sampling.min_seconds``, but no new iteration after ``sampling.max_seconds``. Where two iterations in a
+    row took ``warmup.max_seconds`` each and agree, the warm-up is over before the second, which is the first
+    sample. ``note`` is called after each iteration, outside the clock.
     """
     record, warmup, sampling = Measurement(), protocol.warmup, protocol.sampling
 
@@ -60,16 +67,25 @@ def measure(
     begin = clock()
     while True:
         elapsed = (once(record.warmup_ns) - begin) * 1e-9
+        if slow(record.warmup_ns, warmup):
+            record.samples_ns.append(record.warmup_ns.pop())
+            record.steady = True
+            break
         record.steady = agree(record.warmup_ns, warmup.window, warmup.tolerance)
         if len(record.warmup_ns) < warmup.min_iterations or elapsed < warmup.min_seconds:
             continue
         if record.steady or elapsed >= warmup.max_seconds or len(record.warmup_ns) >= MAX_SAMPLES:
             break
 
-    begin = clock()
-    while True:
+    begin = clock() - sum(record.samples_ns)
+    elapsed = sum(record.samples_ns) * 1e-9
+    while not enough(len(record.samples_ns), elapsed, sampling):
         elapsed = (once(record.samples_ns) - begin) * 1e-9
-        count = len(record.samples_ns)
-        enough = count >= sampling.min_iterations and elapsed >= sampling.min_seconds
-        if enough or elapsed >= sampling.max_seconds or count >= MAX_SAMPLES:
-            return record
+    return record
+
+
+def enough(count: int, elapsed: float, sampling: Sampling) -> bool:
+    """Whether ``count`` samples, which took ``elapsed`` seconds, end the sampling."""
+    if count >= sampling.min_iterations and elapsed >= sampling.min_seconds:
+        return True
+    return count > 0 and (elapsed >= sampling.max_seconds or count >= MAX_SAMPLES)
