@@ -180,7 +180,7 @@ def supervise_on_node(work: Work, stage: Path) -> tuple[Work, Fields]:
     """
     protocol = work.cell.protocol
     if protocol.node is None:
-        with node.alone(protocol.exclusive) as waited:
+        with node.alone(protocol.exclusive, taken(work.cell)) as waited:
             begun = {"started": now(), "waited_s": waited if protocol.exclusive else None}
             return work, supervise(work, stage) | begun
     work = replace(work, cell=replace(work.cell, threads=machine.usable_threads(work.cell.threads)))
@@ -193,6 +193,14 @@ def supervise_on_node(work: Work, stage: Path) -> tuple[Work, Fields]:
     card = nvml.open_gpu() if work.cell.accelerator == "cuda" else None
     met |= {"allocation": node.allocation(), "gpu": card.facts() if card else None}
     return work, found | {"started": started, "node": met}
+
+
+def taken(cell: Cell) -> list[str]:
+    """What no other measurement may use meanwhile: the machine, or a card and the cores to which this process is
+    confined.
+    """
+    card = nvml.open_gpu() if cell.accelerator == "cuda" else None
+    return node.part(card.facts()["uuid"], machine.own_cpus()) if card else node.whole()
 
 
 def supervise(work: Work, stage: Path) -> Fields:

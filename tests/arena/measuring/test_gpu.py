@@ -45,7 +45,7 @@ def test_the_driver_is_read_in_its_units(driver):
     state.write_text("used 5000000\nthrottle 2148\nprocess 17 4000000\nprocess 18 18446744073709551615\n")
     facts, now, held = ask(environment, "[card.facts(), card.snapshot(), card.processes()]")
     assert facts == {
-        "name": "NVIDIA Fake", "uuid": "GPU-12ab", "driver": "580.1", "cuda_driver": "13.1",
+        "name": "NVIDIA Fake", "index": 0, "uuid": "GPU-12ab", "driver": "580.1", "cuda_driver": "13.1",
         "memory_bytes": 80_000_000_000, "power_limit_w": 700.0, "max_sm_mhz": 1980,
     }  # fmt: skip
     assert now == {
@@ -62,6 +62,20 @@ def test_the_machine_and_its_conditions_name_the_card(driver):
     assert ask(environment, "machine.facts()['gpu']['name']") == "NVIDIA Fake"
     now = ask(environment, "machine.conditions()")
     assert now["gpu"]["used_bytes"] == 7 and now["gpu_processes"] == {"17": 4_000_000}
+    assert ask(environment, "[os.sched_setaffinity(0, {0}), machine.facts()['cpus']]")[1] == [0]
+
+
+@pytest.mark.linux
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs a core to leave to others")
+def test_a_process_confined_to_cores_takes_them_and_its_card_and_no_more(driver):
+    environment, _ = driver
+    taken = "import benchmark; from dataclasses import replace; import records; cell = records.CELL"
+    words = f"[exec({taken!r}), os.sched_setaffinity(0, {{0}}), "
+    words += "benchmark.taken(replace(cell, accelerator='cuda')), benchmark.taken(cell), benchmark.node.whole()][2:]"
+    environment = environment | {"PYTHONPATH": str(REPOSITORY / "tests" / "support")}
+    card, processor, everything = ask(environment, words)
+    assert [name.split("-", 2)[2] for name in card] == ["card-GPU-12ab", "cpu-0"]
+    assert processor == everything
 
 
 @pytest.mark.parametrize(

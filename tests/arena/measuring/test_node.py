@@ -1,6 +1,7 @@
 """A cluster's node: one measurement at a time, what Slurm gave, and the rules for a disturbed cell."""
 
 import multiprocessing
+import threading
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -19,7 +20,7 @@ NAME = f"\0arena-test-{time.monotonic_ns()}"
 
 
 def hold(name, seconds, spans):
-    with node.alone(name=name, interval_s=0.01):
+    with node.alone(names=[name], interval_s=0.01):
         begin = time.monotonic()
         time.sleep(seconds)
         spans.put((begin, time.monotonic()))
@@ -48,14 +49,79 @@ def test_a_process_that_dies_gives_it_back():
             time.sleep(0.01)
     process.kill()
     process.join()
-    with node.alone(name=name, interval_s=0.01) as waited:
+    with node.alone(names=[name], interval_s=0.01) as waited:
         assert waited < 30
 
 
 def test_whoever_does_not_want_it_waits_for_nobody():
     name = NAME + "-nobody"
-    with node.alone(name=name), node.alone(False, name=name) as waited:
+    with node.alone(names=[name]), node.alone(False, names=[name]) as waited:
         assert waited == 0.0
+
+
+@pytest.fixture
+def own_lock(monkeypatch):
+    """Names that no measurement on this machine has, on a machine of four CPUs."""
+    monkeypatch.setattr(node, "LOCK", f"{NAME}-{time.monotonic_ns()}")
+    monkeypatch.setattr(node, "_configured", lambda: 4)
+
+
+def waits(held, wanted):
+    """Whether a measurement that wants names waits for one that holds others, until that one ends."""
+    entered, done = threading.Event(), threading.Event()
+
+    def want():
+        with node.alone(names=wanted, interval_s=0.01):
+            entered.set()
+        done.set()
+
+    with node.alone(names=held):
+        thread = threading.Thread(target=want)
+        thread.start()
+        waited = not entered.wait(0.3)
+    assert done.wait(30)
+    thread.join()
+    return waited
+
+
+@pytest.mark.linux
+def test_two_cards_with_cores_of_their_own_are_measured_at_once(own_lock):
+    first, second = node.part("GPU-1", {0, 1}), node.part("GPU-2", {2, 3})
+    assert not waits(first, second)
+    assert waits(first, first)
+    assert waits(first, node.part("GPU-1", {2, 3})), "one card, other cores"
+    assert waits(first, node.part("GPU-2", {1, 2})), "another card, a core in common"
+    for holder, wanted in ((first, node.whole()), (node.whole(), second), (node.whole(), node.whole())):
+        assert waits(holder, wanted)
+    for unknown in (node.part(None, {0}), node.part("GPU-1", set()), node.part("GPU-1", {0, 1, 2, 3})):
+        assert unknown == node.whole()
+    assert node.part("GPU-1", {0}, abstract=False) == node.whole(abstract=False) == [node.LOCK]
+
+
+@pytest.mark.linux
+def test_who_needs_the_whole_machine_gets_it_between_two_that_take_turns(own_lock):
+    """It keeps what it has while it waits, so that cells of two cards, which never end together, let it in."""
+    entered, stop = threading.Event(), threading.Event()
+
+    def stream(card, cpus):
+        while not stop.is_set():
+            with node.alone(names=node.part(card, cpus), interval_s=0.001):
+                time.sleep(0.02)
+
+    def all_of_it():
+        with node.alone(interval_s=0.001):
+            entered.set()
+
+    threads = [threading.Thread(target=stream, args=args) for args in (("A", {0, 1}), ("B", {2, 3}))]
+    threads.append(threading.Thread(target=all_of_it))
+    for thread in threads:
+        thread.start()
+        time.sleep(0.01)
+    got = entered.wait(30)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert got
 
 
 @pytest.mark.linux

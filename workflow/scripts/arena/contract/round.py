@@ -26,6 +26,9 @@ class Gpu:
     """A card and its driver."""
 
     name: Annotated[str | None, "As the driver says"] = None
+    index: Annotated[
+        Count | None, "Its number among the host's cards, from 0, by the driver's count", Later()
+    ] = None
     uuid: Annotated[str | None, "As the driver says"] = None
     driver: Annotated[str | None, "Its version"] = None
     cuda_driver: Annotated[str | None, "The CUDA version up to which the driver goes"] = None
@@ -74,6 +77,11 @@ class Machine:
     logical_cores: Annotated[Count | None, "Hyper-threads counted"] = None
     physical_cores: Annotated[Count | None, "Of the machine"] = None
     usable_physical_cores: Annotated[Count | None, "Those on which the process may run"] = None
+    cpus: Annotated[
+        list[Count] | None,
+        "CPUs on which it may run, by their numbers; null where the system tells none",
+        Later(),
+    ] = None
     memory_bytes: Annotated[
         Count | None, "Of the machine; where control groups leave less of it to the process, that"
     ] = None

@@ -93,6 +93,7 @@ def facts() -> dict[str, Any]:
         "logical_cores": psutil.cpu_count(),
         "physical_cores": psutil.cpu_count(logical=False),
         "usable_physical_cores": physical_cores(),
+        "cpus": sorted(own_cpus()) or None,
         "memory_bytes": memory_bytes(),
         "architecture": platform.machine(),
         "kernel": f"{platform.system()} {platform.release()}",

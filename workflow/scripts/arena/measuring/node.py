@@ -11,8 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +22,60 @@ LOCK = "\0arena-measuring"
 ABSTRACT = sys.platform == "linux"
 
 
+def whole(abstract: bool = ABSTRACT) -> list[str]:
+    """The names that a measurement holds which takes the whole machine; for ``alone``."""
+    return [LOCK, *(_of_cpu(number) for number in range(_configured()))] if abstract else [LOCK]
+
+
+def part(card: str | None, cpus: Collection[int], abstract: bool = ABSTRACT) -> list[str]:
+    """The names that a measurement on a card holds: those of the card (its UUID) and of the CPUs it may run on.
+
+    Two that share neither may run at the same time: on a host of several cards, each with cores of its own. One that
+    may run on every CPU, or whose card or CPUs are not known, takes the whole machine.
+    """
+    if not abstract or card is None or not cpus or len(cpus) >= _configured():
+        return whole(abstract)
+    return [f"{LOCK}-card-{card}", *map(_of_cpu, sorted(cpus))]
+
+
+def _of_cpu(number: int) -> str:
+    return f"{LOCK}-cpu-{number}"
+
+
+def _configured() -> int:
+    """CPUs of the machine, those that are offline and those of others included."""
+    return os.sysconf("SC_NPROCESSORS_CONF")
+
+
 @contextmanager
 def alone(
-    wanted: bool = True, name: str = LOCK, interval_s: float = 0.5, abstract: bool = ABSTRACT
+    wanted: bool = True,
+    names: Sequence[str] | None = None,
+    interval_s: float = 0.5,
+    abstract: bool = ABSTRACT,
 ) -> Iterator[float]:
-    """Wait until no other process of this machine is in this block; yields the seconds waited.
+    """Wait until no other process of this machine is in this block with one of ``names``, by default those of the
+    whole machine; yields the seconds waited.
 
-    Whose process it is does not matter on Linux; without abstract sockets it is a file of this user's.
+    Whose process it is does not matter on Linux; without abstract sockets it is a file of this user's. The names are
+    taken in the order in which they are given and kept while the next is waited for: ``whole`` and ``part`` give all
+    in one order, so that nobody waits in a circle, and who needs many gets them in time.
     With ``wanted`` false it waits for nobody.
     """
     if not wanted:
         yield 0.0
         return
-    began = time.monotonic()
-    with _socket_lock(name) if abstract else _file_lock(name) as taken:
-        if not taken():
-            print("Another measurement runs on this machine; this one waits for its end", file=sys.stderr)
+    began, told = time.monotonic(), False
+    with ExitStack() as held:
+        for name in whole(abstract) if names is None else names:
+            taken = held.enter_context(_socket_lock(name) if abstract else _file_lock(name))
             while not taken():
+                if not told:
+                    print(
+                        "Another measurement runs on this machine; this one waits for its end",
+                        file=sys.stderr,
+                    )
+                told = True
                 time.sleep(interval_s)
         yield time.monotonic() - began
 

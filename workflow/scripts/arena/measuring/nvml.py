@@ -54,16 +54,17 @@ class _Process(ctypes.Structure):
 class Gpu:
     """One GPU. Every method asks the driver anew."""
 
-    def __init__(self, library: ctypes.CDLL, handle: c_void_p):
-        self._library, self._handle = library, handle
+    def __init__(self, library: ctypes.CDLL, handle: c_void_p, index: int):
+        self._library, self._handle, self.index = library, handle, index
 
     def facts(self) -> dict[str, Any]:
-        """What does not change: name, UUID, driver, memory (bytes), power limit (W), top SM clock (MHz)."""
+        """What does not change: name, number, UUID, driver, memory (bytes), power limit (W), top SM clock (MHz)."""
         memory, limit = self.memory(), self._number("nvmlDeviceGetEnforcedPowerLimit", c_uint)
         version = ctypes.c_int()
         known = self._call("nvmlSystemGetCudaDriverVersion_v2", byref(version))
         return {
             "name": self._text("nvmlDeviceGetName"),
+            "index": self.index,
             "uuid": self._text("nvmlDeviceGetUUID"),
             "driver": self._text("nvmlSystemGetDriverVersion", device=False),
             "cuda_driver": cuda_version(version.value) if known else None,
@@ -164,7 +165,7 @@ def open_gpu(visible: str | None = None) -> Gpu | None:
         handle = c_void_p()
         if library.nvmlDeviceGetHandleByIndex_v2(c_uint(index), byref(handle)) != SUCCESS:
             continue
-        gpu = Gpu(library, handle)
+        gpu = Gpu(library, handle, index)
         if first == str(index) or (not first.isdigit() and (gpu.facts()["uuid"] or "").startswith(first)):
             return gpu
     return None
