@@ -1,6 +1,7 @@
 """Submissions: what is packed, what is recomputed from it, and every forgery with what is said of it."""
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -175,10 +176,14 @@ def test_the_program_writes_the_csv_of_a_run(tmp_path, text, monkeypatch):
     path.write_text(text)
     words = ["take", "--submission", path, "--gate", json.dumps(submitted.GATE), "--least-difference", "0.02"]
     words += ["--catalogue", json.dumps(submitted.CATALOGUE), "--out", out]
+    words += ["--account", out.with_suffix(".json")]
     monkeypatch.setattr(sys, "argv", list(map(str, words)))
     take_submission.main()
     rows = list(csv.DictReader(io.StringIO(out.read_text())))
     assert [row["row"] for row in rows] == ["eager", "mine", "onnx"] and rows[0]["status"] == "pass"
+    account = json.loads(out.with_suffix(".json").read_text())
+    assert account["table_sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert account["command"] is None and len(account["rounds"]) == 6 and "allocations" not in account
     path.write_text(text.replace("6.0125", "6.0126", 1))
     out.unlink()
     with pytest.raises(SystemExit, match=r"take_submission\.py: .*mine\.jsonl:1: sha256"):

@@ -9,25 +9,12 @@ import tarfile
 import pytest
 
 import allocations
+import submitted
+from allotted import CARD, COMMIT, SOURCE, round_record, verdict
 from arena import files
 from arena.contract import codec, decision
+from arena.contract.round import Gpu
 from runner import REPOSITORY, RUNNER, environ
-
-CARD = {"name": "NVIDIA H200", "uuid": "GPU-1", "driver": "580.159.04", "cuda_driver": "13.0"}
-COMMIT = "637202b"
-
-
-def round_record(model, row, number, started, *, card=CARD, commit=COMMIT, mhz=1980):
-    cell = {"platform": "gpu", "model": model, "row": row}
-    watch = {"sm_mhz": [mhz - 300, mhz, mhz]}
-    machine = {"cpu": "Xeon", "kernel": "Linux 6", "gpu": card}
-    record = {"schema": 2, "cell": cell, "round": number, "started": started, "status": "ok"}
-    return record | {"machine": machine, "conditions": {"during": {"gpu": watch}}, "commit": commit}
-
-
-def verdict(model, row, judged, error):
-    parts = {"inference": {"relative_l2": error}}
-    return {"schema": 2, "platform": "gpu", "model": model, "row": row, "verdict": judged, "parts": parts}
 
 
 @pytest.fixture
@@ -42,8 +29,10 @@ def measured(tmp_path):
                     "Tiny", row, number, f"2026-11-28T{hour:02d}:0{number}:00+00:00", **changes
                 )
                 files.write_json(results / f"benchmarks/gpu/Tiny/{row}/round-{number}.json", record)
-            files.write_json(results / f"validation/gpu/Tiny/{row}.json", verdict("Tiny", row, judged, error))
-        files.write_json(results / "models/Tiny/source.json", {"kind": "seeded"})
+            said = verdict("Tiny", row, judged, error, min(count, 2))
+            files.write_json(results / f"validation/gpu/Tiny/{row}.json", said)
+        files.write_json(results / "models/Tiny/source.json", SOURCE)
+        files.write_json(results / "models/Tiny/config.json", submitted.MODEL["architecture"])
         out = tmp_path / f"{name}.tar.gz"
         assert f"{sum(row[0] for row in rows.values())} rounds" in allocations.pack(results, "gpu", name, out)
         return out
@@ -67,11 +56,19 @@ def test_rounds_follow_each_other_and_the_account_tells_the_allocations_apart(tm
     assert len(list((into / "benchmarks/h200/Tiny").iterdir())) == 3
     worst = files.read_json(into / "validation/h200/Tiny/pytorch-eager.json")
     assert (worst["verdict"], worst["platform"]) == ("close", "h200")
-    assert files.read_json(into / "models/Tiny/source.json") == {"kind": "seeded"}
+    assert files.read_json(into / "models/Tiny/source.json") == SOURCE
     account = files.read_json(into / "allocations/h200.json")["allocations"]
     assert [one["id"] for one in account] == ["a1", "a2"]
     assert [one["sm_mhz"] for one in account] == [[1680, 1980], [1455, 1755]]
-    assert account[1]["cards"] == [CARD] and account[1]["commits"] == [COMMIT]
+    assert account[1]["cards"] == [codec.encode(codec.build(Gpu, **CARD))]
+    assert account[1]["commits"] == [COMMIT] and account[1]["beside"] == []
+    assert (account[0]["began"], account[0]["ended"]) == (
+        "2026-11-28T09:01:00+00:00",
+        "2026-11-28T09:02:12+00:00",
+    )
+    assert worst["parts"]["inference"]["rounds"] == {"relative_l2": 3}  # the first of the second allocation
+    assert worst["reasons"] == ["inference: relative L2 2e-06 > 1e-06 (round 3)"]
+    assert [one["judged"] for one in account] == [["Tiny/jax"], ["Tiny/mlx", "Tiny/pytorch-eager"]]
     assert account[1]["rounds"] == [
         {"cell": "Tiny/mlx", "there": 1, "here": 1},
         {"cell": "Tiny/pytorch-eager", "there": 1, "here": 3},

@@ -84,6 +84,7 @@ rule take_submission:
         ),
     output:
         table="results/published/{name}.csv",
+        account="results/published/{name}.json",
     log:
         "results/logs/published/{name}.log",
     wildcard_constraints:
@@ -104,7 +105,7 @@ rule take_submission:
     shell:
         "python {input.script:q} --submission {input.submission:q} --gate {params.gate:q}"
         " --catalogue {params.catalogue:q} --least-difference {params.least_difference}"
-        " --out {output.table:q} 2> {log:q}"
+        " --out {output.table:q} --account {output.account:q} 2> {log:q}"
 
 
 rule report:

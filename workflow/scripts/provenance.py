@@ -45,8 +45,10 @@ def main() -> None:
         sys.exit(f"provenance.py: {type(error).__name__}: {error}")
 
 
-def provenance(records: list[Round], command: str, table_sha256: str) -> dict[str, Any]:
-    """What is common to all rounds, each value that occurred once, and a line for each round."""
+def provenance(records: list[Round], command: str | None, table_sha256: str) -> dict[str, Any]:
+    """What is common to all rounds, each value that occurred once, and a line for each round. ``command``: null where
+    nobody knows it.
+    """
     ordered = sorted(records, key=lambda record: record.started)
     machines = [
         {name: value for name, value in codec.encode(record.machine).items() if name not in PRIVATE}

@@ -1,4 +1,5 @@
-"""Recompute the table of one submission, report/published/NAME.jsonl: its platform's CSV, as a run here writes it.
+"""Recompute the table of one submission, report/published/NAME.jsonl: its platform's CSV, as a run here writes it,
+and the account of how its figures came about.
 
 docs/submitting.md says what a submission is, and what is checked of it.
 """
@@ -11,6 +12,8 @@ import sys
 from pathlib import Path
 
 from arena import files
+from arena.contract import codec
+from provenance import provenance
 from reporting import export, intake
 from reporting.columns import OWN_STATUSES
 from reporting.submissions import evidence, table
@@ -30,6 +33,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--least-difference", type=float, required=True, help="as of this run's tables")
     parser.add_argument("--out", type=Path, required=True, help="the table, CSV")
+    parser.add_argument("--account", type=Path, required=True, help="how its figures came about, JSON")
     return parser.parse_args()
 
 
@@ -41,6 +45,12 @@ def main() -> None:
         with files.replacing(args.out) as temporary:
             temporary.write_text(export.csv_text(found), encoding="utf-8")
             intake.read([temporary], OWN_STATUSES, args.gate)
+        facts = provenance(
+            [record for cell in submission.cells for record in cell.rounds], None, files.sha256(args.out)
+        )
+        if submission.account:
+            facts["allocations"] = codec.encode(submission.account)["allocations"]
+        files.write_json(args.account, facts)
     except (OSError, ValueError) as error:
         sys.exit(f"take_submission.py: {error}")
 

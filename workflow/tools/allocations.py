@@ -7,7 +7,9 @@ results of one platform, each allocation's rounds after those of the earlier one
     python allocations.py pack --results results --platform h200 --id a1 --out a1.tar.gz
     python allocations.py merge a1.tar.gz a2.tar.gz --into results --platform h200
 
-The allocations must agree in card, driver, weights and the code that measures, and each must hold the baseline's row.
+The allocations must agree in card, driver, weights, settings and the code that measures, and each must hold the
+baseline's row; in models and other rows they may differ. What two cards of a host measured in one results directory
+become two allocations, ID-1 and ID-2.
 """
 
 from __future__ import annotations
@@ -19,16 +21,24 @@ import re
 import subprocess
 import sys
 import tarfile
-from collections import defaultdict
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import library  # noqa: F401  (the path)
 from arena import files
+from arena.contract import codec
+from arena.contract import round as contract_round
+from arena.contract.cell import Cell
+from arena.contract.round import Round
+from arena.contract.verdict import Verdict
+from reporting import allotments
 from reporting.counted import counted
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, 2)  # the first told of its rounds what follows from them
 FACTS = "allocation.json"
 SEVERITY = ("pass", "close", "different", None)  # of verdicts, the last one the worst
 # What decides a figure: two allocations whose commits differ in one of these are not one measurement.
@@ -43,6 +53,7 @@ MEASURES = (
     "workflow/engines",
 )
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+ROUNDS = re.compile(r"\(round (\d+(?:, \d+)*)\)")  # as a verdict's reasons name them
 
 
 class AllocationError(Exception):
@@ -94,37 +105,53 @@ def pack(results: Path, platform: str, identity: str, out: Path) -> str:
         if not path.exists():
             missing = f"results/{path.relative_to(results)}"
             raise AllocationError(f"{cell} has no verdict; make {missing} first")
-    records = [files.read_json(path) for path in rounds]
-    sources = sorted(results.glob("models/*/source.json"))
-    facts = {"schema": SCHEMA, "id": identity, **described(records)}
+    records = [contract_round.read(path) for path in rounds]
+    _one_card_each(records)
+    sources = sorted(results.glob("models/*/source.json")) + sorted(results.glob("models/*/config.json"))
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.part")
-    with tarfile.open(part, "w:gz") as archive:
-        _add(archive, FACTS, json.dumps(facts, indent=2).encode())
+    with files.replacing(out) as part, tarfile.open(part, "w:gz") as archive:
+        _add(archive, FACTS, json.dumps({"schema": SCHEMA, "id": identity}).encode())
         for path in rounds:
             archive.add(path, f"benchmarks/{path.relative_to(results / 'benchmarks' / platform)}")
         for cell, path in verdicts.items():
             archive.add(path, f"validation/{cell}.json")
         for path in sources:
             archive.add(path, f"models/{path.relative_to(results / 'models')}")
-    part.replace(out)
     cells = len({path.parent for path in rounds})
     return f"{out}: {len(rounds)} rounds of {cells} cells, {out.stat().st_size / 1e6:.1f} MB"
 
 
-def described(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """When, on which card with which driver and clocks, and with which commit records were measured."""
-    ordered = sorted(records, key=lambda record: record["started"])
-    cards = _distinct(record["machine"].get("gpu") for record in ordered)
-    clocks = [mhz for record in ordered for mhz in _clocks(record)]
-    return {
-        "began": ordered[0]["started"],
-        "last_round_began": ordered[-1]["started"],
-        "commits": _distinct(record["commit"] for record in ordered),
-        "cards": cards,
-        "kernels": _distinct(record["machine"].get("kernel") for record in ordered),
-        "sm_mhz": [min(clocks), max(clocks)] if clocks else None,
-    }
+def _one_card_each(records: list[Round]) -> None:
+    """Refuse a cell whose rounds ran on several cards: they would be neither one's nor the other's."""
+    cards: dict[str, set[str | None]] = defaultdict(set)
+    for record in records:
+        cards[f"{record.cell.model}/{record.cell.row}"].add(_card(record))
+    for cell, found in cards.items():
+        if len(found) > 1:
+            raise AllocationError(
+                f"{cell} ran on cards {', '.join(sorted(map(str, found)))}; measure all rounds of a cell on one"
+            )
+
+
+def _card(record: Round) -> str | None:
+    return record.machine.gpu.uuid if record.machine.gpu else None
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one card of an allocation measured. By cell (MODEL/ROW), the rounds in the order of their numbers."""
+
+    path: Path  # the archive
+    id: str
+    host: str | None
+    rounds: dict[str, list[Round]]
+    verdicts: dict[str, dict[str, Any]]
+    models: dict[str, dict[str, Any]]  # by the file's name below models/: what it holds
+
+    @property
+    def records(self) -> list[Round]:
+        """All rounds, the earliest first."""
+        return sorted((each for cell in self.rounds.values() for each in cell), key=lambda each: each.started)
 
 
 def merge(archives: list[Path], into: Path, platform: str, baseline: str) -> str:
@@ -132,38 +159,70 @@ def merge(archives: list[Path], into: Path, platform: str, baseline: str) -> str
     target = into / "benchmarks" / platform
     if target.exists():
         raise AllocationError(f"{target} exists; merge into a directory without this platform's records")
-    found = sorted((_read(path) for path in archives), key=lambda one: one["facts"]["began"])
-    _same(found, baseline)
-    rounds: dict[str, list[dict[str, Any]]] = defaultdict(list)  # by cell, in the order of allocations
-    verdicts: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for one in found:
-        facts = one["facts"] | {"rounds": []}
-        for cell, records in sorted(one["rounds"].items()):
-            for record in sorted(records, key=lambda record: record["round"]):
-                number = len(rounds[cell]) + 1
-                facts["rounds"].append({"cell": cell, "there": record["round"], "here": number})
-                rounds[cell].append(_renamed(record, platform) | {"round": number})
-        for cell, verdict in one["verdicts"].items():
-            verdicts[cell].append(_renamed(verdict, platform))
-        one["facts"] = facts
-    for cell, records in rounds.items():
-        for record in records:
-            files.write_json(target / cell / f"round-{record['round']}.json", record)
-    for cell, judged in verdicts.items():
-        files.write_json(into / "validation" / platform / f"{cell}.json", max(judged, key=_badness))
-    for name, source in found[0]["sources"].items():
-        files.write_json(into / "models" / name / "source.json", source)
-    files.write_json(
-        into / "allocations" / f"{platform}.json",
-        {"schema": SCHEMA, "allocations": [one["facts"] for one in found]},
+    parts = sorted(
+        (part for path in archives for part in by_card(_read(path))), key=lambda part: part.records[0].started
     )
-    total = sum(map(len, rounds.values()))
-    return f"{into}: {total} rounds of {len(rounds)} cells from {len(found)} allocations"
+    _same(parts, baseline)
+    hosts: dict[str | None, str] = {}
+    shares: dict[str, list[tuple[allotments.Share, Round]]] = {}
+    rounds: dict[tuple[str, int], Round] = {}
+    counts: Counter[str] = Counter()
+    for part in parts:
+        hosts.setdefault(part.host, f"host {len(hosts) + 1}")
+        shares[part.id] = []
+        for cell, records in sorted(part.rounds.items()):
+            for record in records:
+                counts[cell] += 1
+                share = allotments.Share(cell=cell, there=record.round, here=counts[cell])
+                renamed = replace(record.cell, platform=platform)
+                rounds[cell, share.here] = replace(record, cell=renamed, round=share.here)
+                shares[part.id].append((share, rounds[cell, share.here]))
+    owners = {
+        cell: max((part for part in parts if cell in part.verdicts), key=lambda part: _badness(part, cell))
+        for cell in counts
+    }
+    found = [
+        allotments.described(
+            part.id, hosts[part.host], [cell for cell in owners if owners[cell] is part], shares[part.id]
+        )
+        for part in parts
+    ]
+    account = allotments.Account(allocations=allotments.together(found, rounds))
+    try:
+        allotments.hold(account, rounds)
+    except ValueError as error:
+        raise AllocationError(str(error)) from error
+    for (cell, number), record in rounds.items():
+        codec.write(target / cell / f"round-{number}.json", record)
+    for cell, owner in owners.items():
+        numbers = {share.there: share.here for share, _ in shares[owner.id] if share.cell == cell}
+        judged = owner.verdicts[cell] | {"platform": platform}
+        files.write_json(into / "validation" / platform / f"{cell}.json", _renumbered(judged, numbers))
+    for name, value in parts[0].models.items():
+        files.write_json(into / "models" / name, value)
+    codec.write(into / "allocations" / f"{platform}.json", account)
+    return f"{into}: {len(rounds)} rounds of {len(counts)} cells from {len(parts)} allocations"
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """An archive's facts, and its records by cell (`MODEL/ROW`)."""
-    found: dict[str, Any] = {"path": path, "rounds": defaultdict(list), "verdicts": {}, "sources": {}}
+def by_card(part: Part) -> list[Part]:
+    """An archive's parts: where cells ran on several cards of a host, each card is an allocation of its own."""
+    cards = list(dict.fromkeys(map(_card, part.records)))
+    if len(cards) == 1:
+        return [part]
+    found = []
+    for number, card in enumerate(cards, 1):
+        rounds = {cell: records for cell, records in part.rounds.items() if _card(records[0]) == card}
+        verdicts = {cell: part.verdicts[cell] for cell in rounds if cell in part.verdicts}
+        found.append(replace(part, id=f"{part.id}-{number}", rounds=rounds, verdicts=verdicts))
+    return found
+
+
+def _read(path: Path) -> Part:
+    """What an archive holds."""
+    facts: dict[str, Any] = {}
+    rounds: dict[str, list[Round]] = defaultdict(list)
+    verdicts: dict[str, dict[str, Any]] = {}
+    models: dict[str, dict[str, Any]] = {}
     with tarfile.open(path) as archive:
         for member in archive.getmembers():
             stream = archive.extractfile(member)
@@ -174,54 +233,95 @@ def _read(path: Path) -> dict[str, Any]:
             value = json.load(stream)
             kind, *rest = member.name.split("/")
             if member.name == FACTS:
-                found["facts"] = value
+                facts = value
             elif kind == "benchmarks" and len(rest) == 3:
-                found["rounds"]["/".join(rest[:2])].append(value)
+                rounds["/".join(rest[:2])].append(_decoded(Round, value, f"{path}: {member.name}"))
             elif kind == "validation" and len(rest) == 2:
-                found["verdicts"]["/".join(rest).removesuffix(".json")] = value
+                _decoded(Verdict, value, f"{path}: {member.name}")
+                verdicts["/".join(rest).removesuffix(".json")] = value
             elif kind == "models" and len(rest) == 2:
-                found["sources"][rest[0]] = value
+                models["/".join(rest)] = value
             else:
                 raise AllocationError(f"{path}: {member.name} is not expected in an allocation's archive")
-    if found.get("facts", {}).get("schema") != SCHEMA:
+    if facts.get("schema") not in READABLE:
         raise AllocationError(f"{path}: no {FACTS} of schema {SCHEMA}; pack the allocation again")
-    return found
+    for cell, records in rounds.items():
+        records.sort(key=lambda record: record.round)
+        if cell not in verdicts:
+            raise AllocationError(f"{path}: {cell} has no verdict; pack the allocation again")
+        worst = {
+            each
+            for part in verdicts[cell]["parts"].values()
+            if part
+            for each in (part["rounds"] or {}).values()
+        }
+        if foreign := worst - {record.round for record in records}:
+            raise AllocationError(
+                f"{path}: the verdict on {cell} tells of round {min(foreign)}, which is not there; validate it again"
+            )
+    _one_card_each([record for records in rounds.values() for record in records])
+    host = next(iter(rounds.values()))[0].machine.hostname
+    return Part(path, facts["id"], host, dict(rounds), verdicts, models)
 
 
-def _same(found: list[dict[str, Any]], baseline: str) -> None:
-    """Refuse allocations that are not parts of one measurement."""
-    identities = [one["facts"]["id"] for one in found]
+def _decoded(kind: type[codec.T], value: Any, where: str) -> codec.T:
+    try:
+        return codec.decode(kind, value)
+    except codec.ContractError as error:
+        raise AllocationError(f"{where}: {error}") from error
+
+
+def _same(parts: list[Part], baseline: str) -> None:
+    """Refuse allocations that are not parts of one measurement. The first one gets the models of all."""
+    identities = [part.id for part in parts]
     if len(set(identities)) < len(identities):
         raise AllocationError(f"allocations {', '.join(identities)}: each needs a name of its own")
-    first = found[0]
-    for one in found:
-        name = one["facts"]["id"]
-        if not any(cell.endswith(f"/{baseline}") for cell in one["rounds"]):
+    first = parts[0]
+    definitions: dict[str, tuple[Part, Cell]] = {}
+    for part in parts:
+        if not any(cell.endswith(f"/{baseline}") for cell in part.rounds):
             raise AllocationError(
-                f"{one['path']}: allocation {name} measured no {baseline}, which every one must"
+                f"{part.path}: allocation {part.id} measured no {baseline}, which every one must"
             )
-        cards, known = one["facts"]["cards"], first["facts"]["cards"]
-        if _models(cards) != _models(known):
-            raise AllocationError(
-                f"{one['path']}: card and driver are {cards}; {first['facts']['id']} had {known}"
-            )
-        for model, source in one["sources"].items():
-            if first["sources"].setdefault(model, source) != source:
-                raise AllocationError(
-                    f"{one['path']}: {model}'s weights have another source than in {first['path']}"
+        cards, known = (_cards(each) for each in (part, first))
+        if cards != known:
+            raise AllocationError(f"{part.path}: card and driver are {cards}; {first.id} had {known}")
+        for cell, records in part.rounds.items():
+            # The platform gets another name, and a node may leave fewer threads to one round.
+            for record in records:
+                mine = replace(record.cell, platform="", threads=0)
+                owner, known_cell = definitions.setdefault(cell, (part, mine))
+                if mine != known_cell:
+                    keys = [key for key in vars(mine) if getattr(mine, key) != getattr(known_cell, key)]
+                    raise AllocationError(
+                        f"{part.path}: {cell} differs in {', '.join(keys)} from what {owner.path} has; measure all "
+                        "parts with one configuration"
+                    )
+        for name, value in part.models.items():
+            if first.models.setdefault(name, value) != value:
+                what = (
+                    "weights have another source" if name.endswith("source.json") else "architecture differs"
                 )
-    commits = _distinct(commit for one in found for commit in one["facts"]["commits"])
+                raise AllocationError(
+                    f"{part.path}: {name.split('/')[0]}'s {what}: not that of an earlier allocation ({name})"
+                )
+    commits = list(dict.fromkeys(record.commit for part in parts for record in part.records))
     for commit in commits:
         if commit is None or commit.endswith("-dirty"):
             raise AllocationError(
                 f"commit {commit}: allocations are put together by commit; measure from a clean checkout"
             )
     for commit in commits[1:]:
-        changed = _changed(commits[0], commit)
+        changed = _changed(str(commits[0]), str(commit))
         if changed:
             raise AllocationError(
                 f"between {commits[0]} and {commit} changed what measures: {', '.join(changed[:5])}"
             )
+
+
+def _cards(part: Part) -> list[Any]:
+    cards = [record.machine.gpu for record in part.records if record.machine.gpu]
+    return [codec.encode(card) for card in allotments.kind(cards)]
 
 
 def _changed(old: str, new: str) -> list[str]:
@@ -232,36 +332,28 @@ def _changed(old: str, new: str) -> list[str]:
     return done.stdout.split()
 
 
-def _models(cards: list[Any]) -> list[Any]:
-    """Cards without what tells two of a kind apart."""
-    if not all(isinstance(card, dict) for card in cards):
-        return cards
-    return [{key: value for key, value in card.items() if key != "uuid"} for card in cards]
-
-
-def _renamed(record: dict[str, Any], platform: str) -> dict[str, Any]:
-    """The record under the platform's name here."""
-    if "cell" in record:
-        return record | {"cell": record["cell"] | {"platform": platform}}
-    return record | {"platform": platform}
-
-
-def _badness(verdict: dict[str, Any]) -> tuple[int, float]:
+def _badness(part: Part, cell: str) -> tuple[int, float]:
+    verdict = part.verdicts[cell]
     error = (verdict["parts"].get("inference") or {}).get("relative_l2")
     return SEVERITY.index(verdict["verdict"]), float("inf") if error is None else error
 
 
-def _clocks(record: dict[str, Any]) -> list[float]:
-    watch = ((record.get("conditions") or {}).get("during") or {}).get("gpu") or {}
-    return [mhz for mhz in watch.get("sm_mhz") or [] if mhz is not None]
+def _renumbered(verdict: dict[str, Any], numbers: dict[int, int]) -> dict[str, Any]:
+    """The verdict, naming rounds by their numbers here."""
 
+    def named(match: re.Match[str]) -> str:
+        return f"(round {', '.join(str(numbers.get(int(each), each)) for each in match[1].split(', '))})"
 
-def _distinct(values: Any) -> list[Any]:
-    found: list[Any] = []
-    for value in values:
-        if value not in found:
-            found.append(value)
-    return found
+    parts = {
+        name: part and part | {"rounds": {key: numbers[each] for key, each in part["rounds"].items()}}
+        if part and part["rounds"]
+        else part
+        for name, part in verdict["parts"].items()
+    }
+    return verdict | {
+        "parts": parts,
+        "reasons": [ROUNDS.sub(named, reason) for reason in verdict["reasons"]],
+    }
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -64,6 +64,11 @@ IDENTITY = (
     Column("reason_code", "", "why the cell failed or is unsupported (codes: docs/design.md)"),
     Column("reason_detail", "", "the same in a sentence"),
     Column("rounds", "count", "processes started for this cell"),
+    Column(
+        "allocations",
+        "",
+        "of a table made in several: which had how many of the rounds, and where (docs/gpu.md)",
+    ),
 )
 
 PER_TASK = (

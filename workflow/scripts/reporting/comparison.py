@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from reporting import ages, origins, standing
+from reporting import ages, allotments, origins, standing
 from reporting import markdown as md
 from reporting.columns import TASKS, Row
 from reporting.marks import RANKED
@@ -75,5 +75,7 @@ def sources(
         words = [escape(f"{who} ({when})" if when else who), standing.WORDS[evidence]]
         if said := origins.precision_note(rows):
             words.append(escape(said))
+        if parts := allotments.said(row.get("allocations") for row in rows):
+            words.append(escape(parts))
         notes[key] = (mark, md.Markdown(", ".join(words)))
     return notes

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from reporting import allotments, nodes, origins, series
 from reporting import markdown as md
 from reporting import marks as standing
-from reporting import nodes, origins, series
 from reporting.columns import TIMED, Row
 from reporting.outcome import is_exact
 
@@ -170,6 +170,8 @@ def caveats(rows: list[Row]) -> list[str]:
         found.append(
             f"the hypervisor took up to {100 * stolen:.0f} % of the CPU time while this was measured"
         )
+    if parts := allotments.said(row["allocations"] for row in timed):
+        found.append(f"{parts}; column allocations of the table has which cell in which")
     processors = dict.fromkeys(row["cpu"] for row in timed)
     if len(processors) > 1:
         found.append(f"measured on different processors, so not comparable: {'; '.join(processors)}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from arena import files
@@ -12,6 +12,7 @@ from arena.contract import verdict as contract_verdict
 from arena.contract.round import Round
 from arena.contract.verdict import Verdict
 from arena.weights import source
+from reporting import allotments
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class RecordedCell:
     rounds: list[Round]
     paths: list[Path]  # of the rounds
     verdict: Verdict
-    allotted: list[Hashable] | None = (
-        None  # what names each round among those of other cells; else its number
-    )
+    # What names each round among those of other cells, where the platform was measured in parts; else its number.
+    allotted: list[Hashable] | None = None
+    allocations: str | None = None  # those parts, in words
 
     @property
     def blocks(self) -> list[Hashable]:
@@ -39,10 +40,10 @@ def cells(
     platform: str,
     models: list[str],
     rows: list[str],
-    allocations: Iterable[Path] = (),
+    allocations: Sequence[Path] = (),
 ) -> list[RecordedCell]:
-    """Every cell of ``models`` x ``rows``, in that order. ``allocations``: the accounts of allotted rounds
-    (workflow/tools/allocations.py), where they were measured in parts.
+    """Every cell of ``models`` x ``rows``, in that order. ``allocations``: the account of allotted rounds
+    (workflow/tools/allocations.py), where they were measured in parts; else nothing.
 
     Raises ValueError naming the file or the cell if a file is no such record or of another platform, a cell
     lacks a round or its verdict, there is one too many, or ``status`` and verdict contradict each other.
@@ -72,8 +73,21 @@ def cells(
         for model, row in found:
             if (model, row) not in wanted:
                 raise ValueError(f"{model} / {row}: a {name} of a cell that --models and --rows do not name")
-    allotted = _allotted(allocations)
-    return [_cell(*key, by_cell[key], verdicts[key], allotted) for key in wanted]
+    accounts = [allotments.read(path) for path in allocations]
+    found_cells = [_cell(*key, by_cell[key], verdicts[key]) for key in wanted]
+    return [allotted(cell, accounts[0]) for cell in found_cells] if accounts else found_cells
+
+
+def allotted(cell: RecordedCell, account: allotments.Account) -> RecordedCell:
+    """The cell with the allocations that its rounds are of. Raises ValueError for a round that is of none."""
+    name, known = f"{cell.model}/{cell.row}", allotments.blocks(account)
+    for record in cell.rounds:
+        if (name, record.round) not in known:
+            raise ValueError(
+                f"{name}: round {record.round} is in no allocation's account; merge the allocations again"
+            )
+    blocks = [known[name, record.round] for record in cell.rounds]
+    return replace(cell, allotted=blocks, allocations=allotments.words(account, name))
 
 
 def weights(sources: Iterable[Path], models: list[str]) -> dict[str, str]:
@@ -97,25 +111,11 @@ def _check(path: Path, found: str, platform: str) -> None:
         raise ValueError(f"{path}: platform is {found!r}; expected {platform!r}")
 
 
-def _allotted(accounts: Iterable[Path]) -> dict[tuple[str, int], Hashable]:
-    """By (MODEL/ROW, number of a round here): the allocation that it ran in, and its number there."""
-    found: dict[tuple[str, int], Hashable] = {}
-    for path in accounts:
-        try:
-            for allocation in files.read_json(path)["allocations"]:
-                for each in allocation["rounds"]:
-                    found[each["cell"], each["here"]] = (allocation["id"], each["there"])
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path}: no account of allocations ({error!r}); merge them again") from error
-    return found
-
-
 def _cell(
     model: str,
     row: str,
     found: dict[int, tuple[Path, Round]],
     verdict: Verdict,
-    allotted: Mapping[tuple[str, int], Hashable],
 ) -> RecordedCell:
     numbers = sorted(found)
     if numbers != list(range(1, len(numbers) + 1)):
@@ -124,13 +124,4 @@ def _cell(
     measured = all(record.status == "ok" for record in records)
     if measured and verdict.verdict is None:
         raise ValueError(f"{model} / {row}: every round is ok, yet its verdict is null; validate again")
-    blocks = None
-    if allotted:
-        name = f"{model}/{row}"
-        missing = [number for number in numbers if (name, number) not in allotted]
-        if missing:
-            raise ValueError(
-                f"{name}: round {missing[0]} is in no allocation's account; merge the allocations again"
-            )
-        blocks = [allotted[name, number] for number in numbers]
-    return RecordedCell(model, row, records, [found[number][0] for number in numbers], verdict, blocks)
+    return RecordedCell(model, row, records, [found[number][0] for number in numbers], verdict)

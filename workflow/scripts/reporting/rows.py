@@ -95,6 +95,7 @@ def identity(cell: RecordedCell, labels: Mapping[str, str]) -> Row:
         "reason_code": reason and reason.code,
         "reason_detail": reason and reason.detail,
         "rounds": len(cell.rounds),
+        "allocations": cell.allocations,
     }
 
 
@@ -124,7 +125,8 @@ def costs(cell: RecordedCell) -> Row:
     """Compile, import and load times, memory, disk. Nothing of a cell that did not end well."""
     if culprit(cell) is not None:
         return {}
-    first, later = cell.rounds[0], cell.rounds[1:]
+    # Each allocation begins with empty caches.
+    first, later = cell.rounds[0], [record for record in cell.rounds[1:] if not record.cold]
     compiles = {task: first.tasks[task].compile_s if task in first.tasks else None for task in TIMED[1:]}
     return {
         "compile_s": six(first.compile_s),

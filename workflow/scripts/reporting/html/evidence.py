@@ -36,6 +36,7 @@ ENVIRONMENT = {
     "os": "Operating system",
     "python": "Python",
     "commit": "Arena commit",
+    "allocations": "Allocations",
     "weights": "Weights",
     "steal_max": "CPU time taken by the hypervisor, at most",
     "load_max": "Load before a round, at most",

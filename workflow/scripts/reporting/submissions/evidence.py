@@ -12,7 +12,8 @@ from arena.contract.round import Round
 from arena.contract.verdict import Verdict
 from arena.judging import verdict as judging
 from arena.weights import source
-from reporting.rounds import RecordedCell
+from reporting import allotments
+from reporting.rounds import RecordedCell, allotted
 from reporting.submissions import lines, rounds_held, verdicts_held
 from reporting.submissions.lines import SubmissionError
 
@@ -39,6 +40,7 @@ class Submission:
     gate: dict[str, dict[str, float]]  # by lane: the tolerances that the verdicts were reached with
     models: dict[str, dict[str, Any]]  # by name: definition, loss, architecture, workload, source
     cells: list[RecordedCell]
+    account: allotments.Account | None = None  # where it was measured in several allocations
 
 
 def read(path: Path, catalogue: Mapping[str, Any] | None = None) -> Submission:
@@ -83,6 +85,7 @@ def read(path: Path, catalogue: Mapping[str, Any] | None = None) -> Submission:
             if key not in rounds:
                 raise ValueError(f"a verdict on {' / '.join(key)}, of which there is no round")
             verdicts[key] = number, judged
+    account = _account(path, records["allocation"], rounds)
     cells = []
     for key in rounds:
         number, first = rounds[key][0]
@@ -92,10 +95,16 @@ def read(path: Path, catalogue: Mapping[str, Any] | None = None) -> Submission:
             )
         with At(path, number):
             ordered = rounds_held.whole(rounds[key])
+        judged_on = allotments.judged_rounds(account, "/".join(key)) if account else None
         with At(path, verdicts[key][0]):
-            verdicts_held.agree(verdicts[key][1], ordered, gate[first.cell.lane])
+            verdicts_held.agree(
+                verdicts[key][1],
+                [each for each in ordered if judged_on is None or each.round in judged_on],
+                gate[first.cell.lane],
+            )
         places = [Path(f"{path}:{line}") for line, _ in sorted(rounds[key], key=lambda pair: pair[1].round)]
-        cells.append(RecordedCell(*key, ordered, places, verdicts[key][1]))
+        cell = RecordedCell(*key, ordered, places, verdicts[key][1])
+        cells.append(allotted(cell, account) if account else cell)
     if not cells:
         raise SubmissionError(f"{path}: no rounds; expected the records of a platform")
     if header["baseline"] not in {cell.row for cell in cells}:
@@ -109,7 +118,34 @@ def read(path: Path, catalogue: Mapping[str, Any] | None = None) -> Submission:
         gate,
         models,
         cells,
+        account,
     )
+
+
+def _account(
+    path: Path, records: list[lines.Line], rounds: Mapping[tuple[str, str], list[tuple[int, Round]]]
+) -> allotments.Account | None:
+    """The allocations of a submission, held against its rounds; None where it names none."""
+    if not records:
+        return None
+    by_number = {
+        (f"{model}/{row}", record.round): record
+        for (model, row), numbered in rounds.items()
+        for _, record in numbered
+    }
+    found = []
+    for number, record in records:
+        with At(path, number):
+            found.append(codec.decode(allotments.Allotment, record))
+            for name in (found[-1].id, found[-1].host.replace(" ", "-")):
+                if not lines.NAME.fullmatch(name):
+                    raise ValueError(
+                        f"allocation {lines.short(name)}: expected letters, digits, dots, dashes"
+                    )
+    account = allotments.Account(allocations=found)
+    with At(path, records[0][0]):
+        allotments.hold(account, by_number)
+    return account
 
 
 class At:

@@ -15,6 +15,7 @@ from arena.contract import codec
 from arena.contract import round as contract_round
 from arena.contract import verdict as contract_verdict
 from arena.contract.round import Round
+from reporting import allotments
 from reporting.counted import counted
 from reporting.outcome import LOG_LINES
 from reporting.submissions import lines
@@ -86,12 +87,16 @@ def packed(
     cards = Numbers("card")
     jobs = Numbers("job")
     records: list[tuple[str, dict[str, Any]]] = [("model", _model(results, name, config)) for name in names]
-    records += [("round", clean.record(_round(path, record, cards, jobs))) for path, record in rounds]
+    written = [clean.record(_round(path, record, cards, jobs)) for path, record in rounds]
+    records += [("round", record) for record in written]
     for model, row in cells:
         path = verdicts[f"{model}/{row}"]
         if not path.is_file():
             raise PackingError(f"{path}: missing; validate the cell first: snakemake {path}")
         records.append(("verdict", clean.record(codec.encode(contract_verdict.read(path)))))
+    account = results / "allocations" / f"{platform}.json"
+    if account.is_file():
+        records += [("allocation", each) for each in _allocations(account, written)]
     lanes = dict.fromkeys(record.cell.lane for _, record in rounds)
     if unknown := [lane for lane in lanes if lane not in config["gate"]]:
         raise PackingError(
@@ -189,6 +194,25 @@ def _model(results: Path, name: str, config: Mapping[str, Any]) -> dict[str, Any
         )
     facts = {key: entry[key] for key in ("definition", "loss", "architecture", "workload")}
     return {"name": name, **facts, "source": files.read_json(results / "models" / name / "source.json")}
+
+
+def _allocations(path: Path, written: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The account of the packed rounds' allocations, as it follows from what is packed of them."""
+    found = [codec.decode(Round, {key: record[key] for key in record if key != "sums"}) for record in written]
+    rounds = {(f"{record.cell.model}/{record.cell.row}", record.round): record for record in found}
+    parts = []
+    for each in allotments.read(path).allocations:
+        shares = [share for share in each.rounds if (share.cell, share.here) in rounds]
+        judged = [cell for cell in each.judged if any(share.cell == cell for share in shares)]
+        if shares:
+            given = [(share, rounds[share.cell, share.here]) for share in shares]
+            parts.append(allotments.described(each.id, each.host, judged, given))
+    account = allotments.Account(allocations=allotments.together(parts, rounds))
+    try:
+        allotments.hold(account, rounds)
+    except ValueError as error:
+        raise PackingError(f"{path}: {error}; merge the allocations again") from error
+    return [codec.encode(each) for each in account.allocations]
 
 
 def _round(path: Path, record: Round, cards: Numbers, jobs: Numbers) -> dict[str, Any]:

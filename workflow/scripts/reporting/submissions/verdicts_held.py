@@ -16,7 +16,9 @@ GATED = ("inference", "latency", "decode", "training")
 
 
 def agree(judged: Verdict, rounds: list[Round], gate: Mapping[str, float]) -> None:
-    """Refuse a verdict that its own figures, or the rounds that it is of, contradict."""
+    """Refuse a verdict that its own figures, or the rounds that it is on, contradict: of several allocations those of
+    the one whose verdict it is.
+    """
     cell = rounds[0].cell
     name = f"{cell.model} / {cell.row}"
     if (judged.platform, judged.lane) != (cell.platform, cell.lane):
@@ -33,7 +35,7 @@ def agree(judged: Verdict, rounds: list[Round], gate: Mapping[str, float]) -> No
         figures = getattr(judged.parts, part)
         if figures is None:
             continue
-        _bounded(f"parts.{part}", figures, len(rounds))
+        _bounded(f"parts.{part}", figures, {record.round for record in rounds})
         measured = (
             rounds[0] if part == "training" else next((each for each in rounds if each.ok(part)), rounds[0])
         )
@@ -77,7 +79,7 @@ def _known(figures: Part) -> bool:
     return any(value is not None for name, value in vars(figures).items() if name not in ("verdict", "note"))
 
 
-def _bounded(where: str, figures: Part, rounds: int) -> None:
+def _bounded(where: str, figures: Part, rounds: set[int]) -> None:
     values = vars(figures)
     for name, value in values.items():
         if name in ("top1_agreement",) and value is not None and not 0 <= value <= 1:
@@ -87,9 +89,9 @@ def _bounded(where: str, figures: Part, rounds: int) -> None:
         if isinstance(value, float) and value < 0 and name not in lines.MAY_BE_NEGATIVE:
             raise ValueError(f"{where}.{name}: {value}; expected nothing below 0")
     for name, number in (figures.rounds or {}).items():
-        if not 1 <= number <= rounds:
+        if number not in rounds:
             raise ValueError(
-                f"{where}.rounds.{lines.short(name)}: {number}; expected one of the {rounds} rounds"
+                f"{where}.rounds.{lines.short(name)}: {number}; expected one of the {len(rounds)} rounds"
             )
     for few, many in (("top1_decided", "top1_positions"), ("matching_tokens", "decode_tokens")):
         if values[few] is not None and values[many] is not None and values[few] > values[many]:
@@ -105,8 +107,8 @@ def _losses(name: str, judged: Verdict, rounds: list[Round]) -> None:
         far = distances.relative_error(rounds[0].loss, part.loss)
         if far > part.printed_loss_error + FINE:
             raise ValueError(
-                f"{name}: round 1 printed the loss {rounds[0].loss:g}, its output has {part.loss:g}; the verdict says "
-                f"that they are {part.printed_loss_error:.2g} apart"
+                f"{name}: round {rounds[0].round} printed the loss {rounds[0].loss:g}, its output has {part.loss:g}; "
+                f"the verdict says that they are {part.printed_loss_error:.2g} apart"
             )
     reference, allowed = part.loss - part.loss_change, judged.parts.training.loss_error
     for record in rounds if allowed is not None else ():

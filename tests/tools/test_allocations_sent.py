@@ -1,0 +1,331 @@
+"""A table made in several allocations, sent as a submission: what its intake makes of them, and what it refuses."""
+
+import json
+import re
+import sys
+
+import pytest
+
+import allocations
+import submission
+import submitted
+import take_submission
+from allotted import SOURCE, round_record, verdict
+from arena import files
+from arena.contract import codec
+from reporting import allotments, catalogue, comparison, intake, rows
+from reporting import rounds as rounds_module
+from reporting.submissions import evidence, lines, packing, table
+from runner import REPOSITORY
+
+CARDS = [
+    {"name": "NVIDIA H200", "index": number, "uuid": f"GPU-{number}", "driver": "580.159.04"}
+    for number in (0, 1)
+]
+CPUS = [[0, 1, 2, 3], [4, 5, 6, 7]]
+MODELS = {name: submitted.MODEL for name in ("A", "B", "C", "D", "E", "F")}
+CONFIG = {"models": MODELS, "gate": submitted.GATE, "run": {"baseline": "pytorch-eager"}}
+
+
+def measure(
+    directory, identity, cells, hour, *, card=0, rounds=1, factor=1.0, host="vm", error=1e-7, **changes
+):
+    """Records of an allocation in a directory: ``cells`` are {(model, row): ms}. The archive's path."""
+    results = directory / identity / "results"
+    minute = 0
+    for number in range(1, rounds + 1):
+        for (model, row), time in cells.items():
+            started = f"2026-11-28T{hour:02d}:{minute // 60:02d}:{minute % 60:02d}+00:00"
+            minute += 15
+            record = round_record(
+                model, row, number, started, card=CARDS[card], cpus=CPUS[card], host=host,
+                milliseconds=time * factor, **changes,
+            )  # fmt: skip
+            files.write_json(results / f"benchmarks/gpu/{model}/{row}/round-{number}.json", record)
+            files.write_json(
+                results / f"validation/gpu/{model}/{row}.json", verdict(model, row, "pass", error)
+            )
+            files.write_json(results / f"models/{model}/source.json", SOURCE)
+            files.write_json(results / f"models/{model}/config.json", submitted.MODEL["architecture"])
+    out = directory / f"{identity}.tar.gz"
+    allocations.pack(results, "gpu", identity, out)
+    return out
+
+
+FIRST = {(model, row): 40.0 for model in "ABC" for row in ("pytorch-eager", "jax")}
+OTHER = {(model, row): 40.0 for model in "DEF" for row in ("pytorch-eager", "jax")}
+LATER = {(model, row): 40.0 for model in "ABCDEF" for row in ("pytorch-eager", "mlx")}
+
+
+@pytest.fixture
+def merged(tmp_path):
+    """Two cards of one host at once, and the whole table's baseline with another row an hour later, 5 % slower."""
+    archives = [
+        measure(tmp_path, "a1-0", FIRST, 9, rounds=2),
+        measure(tmp_path, "a1-1", OTHER, 9, card=1, rounds=2),
+        measure(tmp_path, "a2", LATER, 10, rounds=2, factor=1.05, error=2e-7),
+    ]
+    allocations.merge(archives, tmp_path / "results", "h200", "pytorch-eager")
+    return tmp_path / "results"
+
+
+def account_of(results):
+    return allotments.read(results / "allocations/h200.json")
+
+
+def read(directory, text):
+    path = directory / "mine.jsonl"
+    path.write_text(text)
+    return evidence.read(path)
+
+
+def test_cards_and_cores_of_two_at_once_are_told(merged):
+    first, second, later = account_of(merged).allocations
+    assert [each.id for each in (first, second, later)] == ["a1-0", "a1-1", "a2"]
+    assert [[card.index for card in each.cards] for each in (first, second, later)] == [[0], [1], [0]]
+    assert [each.cpus for each in (first, second, later)] == [[CPUS[0]], [CPUS[1]], [CPUS[0]]]
+    assert [codec.encode(each.beside) for each in (first, second, later)] == [
+        [{"id": "a1-1", "rounds": 12}],
+        [{"id": "a1-0", "rounds": 12}],
+        [],
+    ]
+    words = "a1-0 (2 rounds, card 0, CPUs 0-3, beside a1-1); a2 (2 rounds, card 0, CPUs 0-3)"
+    assert allotments.words(account_of(merged), "A/pytorch-eager") == words
+    assert allotments.said([words, None, "a1-1 (2 rounds, card 1, CPUs 4-7, beside a1-0)"]) == (
+        "measured in 3 allocations, 2 of them while another card of the host was busy"
+    )
+    assert allotments.said([None, None]) is None
+
+
+def test_machines_of_two_hosts_are_not_beside_each_other(tmp_path):
+    archives = [measure(tmp_path, "a", FIRST, 9), measure(tmp_path, "b", OTHER, 9, card=1, host="vm2")]
+    allocations.merge(archives, tmp_path / "results", "h200", "pytorch-eager")
+    found = account_of(tmp_path / "results").allocations
+    assert [(each.host, each.beside) for each in found] == [("host 1", []), ("host 2", [])]
+
+
+def test_a_submission_keeps_the_allocations_and_gives_the_platform_s_own_table(tmp_path, merged):
+    text = packing.packed(merged, "h200", CONFIG, "H200", "Somebody")
+    assert "GPU-0" not in text and '"vm"' not in text
+    found = read(tmp_path, text)
+    assert [each.id for each in found.account.allocations] == ["a1-0", "a1-1", "a2"]
+    assert [card.uuid for each in found.account.allocations for card in each.cards] == [
+        "card 1",
+        "card 2",
+        "card 1",
+    ]
+    theirs = {(row["model"], row["row"]): row for row in recomputed(found)}
+    names = ["pytorch-eager", "jax", "mlx"]
+    cells = [
+        cell
+        for model in MODELS
+        for cell in rounds_module.cells(
+            merged.glob(f"benchmarks/h200/{model}/*/*.json"),
+            merged.glob(f"validation/h200/{model}/*.json"),
+            "h200",
+            [model],
+            names,
+            [merged / "allocations/h200.json"],
+        )
+    ]
+    own = rows.rows(cells, "H200", "pytorch-eager", dict.fromkeys(MODELS, "seeded (seed 7)"))
+    assert len(own) == len(theirs) == 18
+    same = [name for name in own[0] if name not in ("records", "repeat", "retry", "measured_by", "weights")]
+    for row in own:
+        their = theirs[row["model"], row["row"]]
+        assert {name: their.get(name) for name in same} == {name: row.get(name) for name in same}
+    # mlx is 5 % slower by its own times, and not by the baseline that both parts have.
+    eager, jax, mlx = (theirs["A", name] for name in names)
+    assert mlx["inference_ratio"] == pytest.approx(1.0, abs=0.02)
+    assert jax["allocations"] == "a1-0 (2 rounds, card 0, CPUs 0-3, beside a1-1)"
+    assert eager["rounds"] == 4 and eager["status"] == "pass"
+    assert {name for cell in found.cells for name in cell.blocks} == {
+        (identity, number) for identity in ("a1-0", "a1-1", "a2") for number in (1, 2)
+    }
+
+
+def recomputed(found):
+    return table.recomputed(found, submitted.GATE, {}, 0.02)
+
+
+def test_the_recomputed_table_s_account_has_them(tmp_path, merged, monkeypatch):
+    (tmp_path / "mine.jsonl").write_text(packing.packed(merged, "h200", CONFIG, "H200"))
+    words = ["take", "--submission", tmp_path / "mine.jsonl", "--gate", json.dumps(submitted.GATE)]
+    words += ["--least-difference", "0.02", "--catalogue", "{}", "--out", tmp_path / "mine.csv"]
+    monkeypatch.setattr(sys, "argv", [*map(str, words), "--account", str(tmp_path / "mine.json")])
+    take_submission.main()
+    told = files.read_json(tmp_path / "mine.json")["allocations"]
+    assert [(each["id"], each["cpus"], each["beside"][:1]) for each in told] == [
+        ("a1-0", [CPUS[0]], [{"id": "a1-1", "rounds": 12}]),
+        ("a1-1", [CPUS[1]], [{"id": "a1-0", "rounds": 12}]),
+        ("a2", [CPUS[0]], []),
+    ]
+    rows_shown = intake.published([], [tmp_path / "mine.csv"])
+    ((_, note),) = comparison.sources(rows_shown).values()
+    assert str(note).endswith("measured in 3 allocations, 2 of them while another card of the host was busy")
+
+
+def test_rows_that_are_not_sent_are_in_no_allocation(tmp_path, merged):
+    text = packing.packed(merged, "h200", CONFIG, rows=["pytorch-eager", "jax"])
+    found = read(tmp_path, text)
+    shares = {share.cell.split("/")[1] for each in found.account.allocations for share in each.rounds}
+    assert shares == {"pytorch-eager", "jax"}
+    only = read(tmp_path, packing.packed(merged, "h200", CONFIG, rows=["mlx", "pytorch-eager"]))
+    assert len(only.account.allocations) == 3
+
+
+def test_a_round_that_began_with_empty_caches_is_no_warm_one(tmp_path, merged):
+    """Of each allocation the first round is cold; compile times of made-up rounds: 2.5 s, then 1.25 s."""
+    eager = next(row for row in recomputed(read(tmp_path, packing.packed(merged, "h200", CONFIG)))
+                 if row["row"] == "pytorch-eager")  # fmt: skip
+    assert (eager["compile_s"], eager["compile_warm_s"]) == (2.5, 1.25)
+
+
+def forge(identity, **changes):
+    """Changes keys of an allocation."""
+
+    def edit(changed):
+        (found,) = [
+            line["allocation"] for line in changed[2:] if line.get("allocation", {}).get("id") == identity
+        ]
+        found.update({key: change(found[key]) for key, change in changes.items()})
+
+    return edit
+
+
+def drop(identity):
+    return lambda changed: changed.remove(
+        next(line for line in changed[2:] if line.get("allocation", {}).get("id") == identity)
+    )
+
+
+FORGED = {
+    "beside nobody": (forge("a1-0", beside=lambda _: []), "allocation 'a1-0': beside is [], its rounds say [{'id'"),
+    "other cores": (forge("a2", cpus=lambda _: [[0]]), "allocation 'a2': cpus is [[0]], its rounds say [[0, 1, 2, 3]]"),
+    "another time": (forge("a2", began=lambda _: "2026-11-28T08:00:00+00:00"), "allocation 'a2': began is"),
+    "another driver": (
+        forge("a2", cards=lambda cards: [card | {"driver": "1"} for card in cards]),
+        "card and driver of allocation 'a2'",
+    ),
+    "another clock": (forge("a2", sm_mhz=lambda _: [1.0, 2.0]), "sm_mhz is [1.0, 2.0], its rounds say [1680.0"),
+    "one allocation less": (drop("a1-1"), "is in no allocation; expected it in one"),
+    "one twice": (forge("a2", id=lambda _: "a1-0"), "allocation 'a1-0' is there 2 times"),
+    "a round of two": (
+        forge("a2", rounds=lambda shares: [shares[0] | {"here": 2}, *shares[1:]]),
+        "round 2 of A/mlx is named 2 times",
+    ),
+    "a round that is not there": (
+        forge("a2", rounds=lambda shares: [*shares, shares[0] | {"here": 9, "there": 9}]),
+        "round 9 of A/mlx is named, and there is no record of it",
+    ),
+    "one round for two": (
+        forge("a2", rounds=lambda shares: [share | {"there": 1} for share in shares]),
+        "allocation 'a2': round 1 of A/mlx is there twice",
+    ),
+    "nobody's verdict": (forge("a1-0", judged=lambda _: []), "judged: A/jax is 0 times there"),
+    "the better verdict's allocation": (
+        lambda changed: (
+            forge("a2", judged=lambda cells: [cell for cell in cells if cell != "A/pytorch-eager"])(changed),
+            forge("a1-0", judged=lambda cells: sorted([*cells, "A/pytorch-eager"]))(changed),
+        ),
+        "expected one of the 2 rounds",
+    ),
+    "a name that is none": (forge("a2", id=lambda _: "a 2; b"), "allocation 'a 2; b': expected letters"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_an_account_that_does_not_follow_from_the_rounds_is_refused(tmp_path, merged, name):
+    change, words = FORGED[name]
+    text = submitted.forged(packing.packed(merged, "h200", CONFIG), change)
+    with pytest.raises(lines.SubmissionError, match=re.escape(words)) as refused:
+        read(tmp_path, text)
+    assert re.match(r".*mine\.jsonl:\d+: ", str(refused.value))
+
+
+def test_the_worst_verdict_is_held_against_its_own_allocation(tmp_path):
+    """Losses of another one, whose kernels round otherwise, do not contradict it."""
+    cells = {("A", "pytorch-eager"): 40.0}
+    archives = [measure(tmp_path, "a1", cells, 9), measure(tmp_path, "a2", cells, 10, error=3e-7)]
+    results = tmp_path / "results"
+    allocations.merge(archives, results, "h200", "pytorch-eager")
+    one = results / "benchmarks/h200/A/pytorch-eager/round-1.json"
+    files.write_json(one, files.read_json(one) | {"loss": 6.0131})  # 1e-4 from that of the verdict's output
+    assert read(tmp_path, packing.packed(results, "h200", CONFIG)).cells[0].rounds[0].loss == 6.0131
+    two = one.with_name("round-2.json")
+    files.write_json(two, files.read_json(two) | {"loss": 6.0131})
+    with pytest.raises(lines.SubmissionError, match=r"round 2 printed the loss 6\.0131"):
+        read(tmp_path, packing.packed(results, "h200", CONFIG))
+
+
+def test_parts_of_another_configuration_are_refused(tmp_path):
+    cells = {("A", "pytorch-eager"): 40.0}
+    archives = [measure(tmp_path, "a1", cells, 9), measure(tmp_path, "a2", cells, 10, options={"fast": True})]
+    with pytest.raises(
+        allocations.AllocationError, match=r"A/pytorch-eager differs in options from what .*a1"
+    ):
+        allocations.merge(archives, tmp_path / "results", "h200", "pytorch-eager")
+
+
+def test_a_cell_on_two_cards_is_not_packed(tmp_path):
+    cells = {("A", "pytorch-eager"): 40.0}
+    measure(tmp_path, "a1", cells, 9, rounds=2)
+    path = tmp_path / "a1/results/benchmarks/gpu/A/pytorch-eager/round-2.json"
+    record = files.read_json(path)
+    record["machine"]["gpu"]["uuid"] = "GPU-1"
+    files.write_json(path, record)
+    with pytest.raises(allocations.AllocationError, match="A/pytorch-eager ran on cards GPU-0, GPU-1"):
+        allocations.pack(tmp_path / "a1/results", "gpu", "a1", tmp_path / "again.tar.gz")
+
+
+@pytest.fixture(scope="module")
+def h200(tmp_path_factory):
+    """The published H200's records, as the directory that they were measured in had them; and their own table."""
+    config = submission.resolved([REPOSITORY / "config/gpu.yaml"])
+    known = catalogue.of(config)
+    found = evidence.read(REPOSITORY / "report/published/nvidia-h200.jsonl", known)
+    results = tmp_path_factory.mktemp("h200") / "results"
+    for cell in found.cells:
+        for record in cell.rounds:
+            codec.write(
+                results / f"benchmarks/h200/{cell.model}/{cell.row}/round-{record.round}.json", record
+            )
+        codec.write(results / f"validation/h200/{cell.model}/{cell.row}.json", cell.verdict)
+    for name, model in found.models.items():
+        files.write_json(results / f"models/{name}/source.json", model["source"])
+        files.write_json(results / f"models/{name}/config.json", model["architecture"])
+    return results, config, table.recomputed(found, config["gate"], known, 0.02)
+
+
+def test_the_published_h200_s_two_cards_are_two_allocations(tmp_path, h200):
+    """One directory, two cards at once, sixteen cores each: docs/gpu.md tells which model ran on which."""
+    results, config, before = h200
+    allocations.pack(results, "h200", "a1", tmp_path / "a1.tar.gz")
+    said = allocations.merge([tmp_path / "a1.tar.gz"], tmp_path / "results", "h200", "pytorch-eager")
+    assert said.endswith("76 rounds of 30 cells from 2 allocations")
+    path = tmp_path / "again.jsonl"
+    path.write_text(packing.packed(tmp_path / "results", "h200", config, "NVIDIA H200"))
+    known = catalogue.of(config)
+    found = evidence.read(path, known)
+    parts = found.account.allocations
+    assert [sorted({share.cell.split("/")[0] for share in each.rounds}) for each in parts] == [
+        ["SmolLM2-135M", "Whisper-tiny"],
+        ["ResNet-50", "SmolVLA", "StableDiffusion"],
+    ]
+    assert [each.cores for each in parts] == [[16], [16]] and {each.host for each in parts} == {"host 1"}
+    for one, other in (parts, parts[::-1]):
+        assert [each.id for each in one.beside] == [other.id]
+        assert one.beside[0].rounds > len(one.rounds) / 2
+    after = table.recomputed(found, config["gate"], known, 0.02)
+    assert [(row["model"], row["row"], row["status"]) for row in after] == [
+        (row["model"], row["row"], row["status"]) for row in before
+    ]
+    for old, new in zip(before, after, strict=True):
+        # Each card's rounds are blocks of their own; before, they were taken for one.
+        if "inference_ms" in old:
+            assert new["inference_ms"] == pytest.approx(old["inference_ms"], rel=0.05), (
+                old["model"],
+                old["row"],
+            )
+    assert {row["allocations"].split(" (")[0] for row in after} == {"a1-1", "a1-2"}
+    assert json.dumps(codec.encode(found.account)).count("GPU-") == 0
