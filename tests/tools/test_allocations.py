@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import shlex
 import subprocess
 import tarfile
 
@@ -114,9 +115,13 @@ def test_code_that_measures_must_not_have_changed(tmp_path, measured, monkeypatc
 def test_the_table_is_made_from_every_round_and_nothing_is_measured(tmp_path, measured):
     rows = {"pytorch-eager": (1, "pass", 1e-6)}
     archives = [measured("a1", rows | {"jax": (1, "pass", 1e-6)}, 9), measured("a2", rows, 15)]
-    allocations.merge(archives, tmp_path / "results", "h200", "pytorch-eager")
+    lacking = [
+        allocations._missing("*/mlx=time was up"),
+        allocations._missing("Whisper-tiny/*=no weights there"),
+    ]
+    allocations.merge(archives, tmp_path / "results", "h200", "pytorch-eager", lacking)
     config = {
-        "run": {"models": ["ResNet-50"], "rows": ["pytorch-eager", "jax"]},
+        "run": {"models": ["ResNet-50", "Whisper-tiny"], "rows": ["pytorch-eager", "jax", "mlx"]},
         "platforms": [{"name": "h200", "accelerator": "cuda"}],
     }
     renamed(tmp_path / "results", "Tiny", "ResNet-50")
@@ -134,6 +139,14 @@ def test_the_table_is_made_from_every_round_and_nothing_is_measured(tmp_path, me
     found = re.findall(rf"{folder}/(\S+/round-\d)\.json", table)
     assert sorted(found) == ["jax/round-1", "pytorch-eager/round-1", "pytorch-eager/round-2"]
     assert "--allocations results/allocations/h200.json" in printed
+    told = json.loads(shlex.split(table[table.index("--unmeasured") :])[1])
+    assert [(each["model"], each["row"], each["why"]) for each in told] == [
+        ("ResNet-50", "mlx", "time was up"),
+        ("Whisper-tiny", "pytorch-eager", "no weights there"),
+        ("Whisper-tiny", "jax", "no weights there"),
+        ("Whisper-tiny", "mlx", "time was up"),
+    ]
+    assert "models/Whisper-tiny" not in table
 
 
 def renamed(results, old, new):

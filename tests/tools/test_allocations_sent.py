@@ -7,14 +7,17 @@ import sys
 import pytest
 
 import allocations
+import collect_platform
 import submission
 import submitted
 import take_submission
 from allotted import SOURCE, round_record, verdict
 from arena import files
 from arena.contract import codec
-from reporting import allotments, catalogue, comparison, intake, rows
+from reporting import allotments, analysis, catalogue, closing, comparison, export, intake, rows, tables
 from reporting import rounds as rounds_module
+from reporting.columns import OWN_STATUSES
+from reporting.document import build
 from reporting.submissions import evidence, lines, packing, table
 from runner import REPOSITORY
 
@@ -24,7 +27,7 @@ CARDS = [
 ]
 CPUS = [[0, 1, 2, 3], [4, 5, 6, 7]]
 MODELS = {name: submitted.MODEL for name in ("A", "B", "C", "D", "E", "F")}
-CONFIG = {"models": MODELS, "gate": submitted.GATE, "run": {"baseline": "pytorch-eager"}}
+CONFIG = {"models": MODELS, "gate": submitted.GATE, "run": {"baseline": "pytorch-eager"}, "frameworks": {}}
 
 
 def measure(
@@ -179,6 +182,119 @@ def test_a_round_that_began_with_empty_caches_is_no_warm_one(tmp_path, merged):
     eager = next(row for row in recomputed(read(tmp_path, packing.packed(merged, "h200", CONFIG)))
                  if row["row"] == "pytorch-eager")  # fmt: skip
     assert (eager["compile_s"], eager["compile_warm_s"]) == (2.5, 1.25)
+
+
+LACKING = [
+    allotments.Missing(cells="F/jax", why="the card was given back"),
+    allotments.Missing(cells="*/onnxruntime", why="the last allocation ended before its turn"),
+]
+SHORT = {"models": ["A", "F"], "rows": ["pytorch-eager", "onnxruntime", "jax"], "baseline": "pytorch-eager"}
+FRAMEWORKS = {
+    "pytorch": {"rows": {"pytorch-eager": {"lane": "float32"}}},
+    "jax": {"rows": {"jax": {"lane": "float32"}}},
+    "onnxruntime": {"rows": {"onnxruntime": {"lane": "float32"}}},
+}
+NEVER = ("the card was given back", "the last allocation ended before its turn")
+
+
+@pytest.fixture
+def short(tmp_path):
+    """A table of two models and three rows, three of whose six cells nobody measured."""
+    cells = {("A", "pytorch-eager"): 40.0, ("A", "jax"): 20.0, ("F", "pytorch-eager"): 40.0}
+    archive = measure(tmp_path, "a1", cells, 9, rounds=2)
+    allocations.merge([archive], tmp_path / "results", "h200", "pytorch-eager", LACKING)
+    return tmp_path / "results"
+
+
+def test_a_cell_that_nobody_measured_is_in_the_table_with_its_reason(tmp_path, short, monkeypatch):
+    absent = [("A", "onnxruntime", 1), ("F", "onnxruntime", 1), ("F", "jax", 0)]
+    told = [
+        {"model": model, "row": row, "framework": row, "lane": "float32", "why": NEVER[why]}
+        for model, row, why in absent
+    ]
+    paths = {
+        "rounds": short.glob("benchmarks/h200/*/*/*.json"),
+        "validations": short.glob("validation/h200/*/*.json"),
+        "sources": short.glob("models/*/source.json"),
+        "models": ["A", "F"],
+        "rows": SHORT["rows"],
+    }
+    words = [
+        "collect",
+        "--platform",
+        "h200",
+        "--label",
+        "H200",
+        "--baseline",
+        "pytorch-eager",
+        "--retry",
+        "r",
+    ]
+    words += ["--labels", json.dumps({"onnxruntime": "ONNX Runtime"}), "--unmeasured", json.dumps(told)]
+    words += ["--allocations", short / "allocations/h200.json", "--out", tmp_path / "h200.csv"]
+    words += ["--analysis", tmp_path / "h200.json"]
+    for name, values in paths.items():
+        words += [f"--{name}", *values]
+    monkeypatch.setattr(sys, "argv", list(map(str, words)))
+    collect_platform.main()
+    found = analysis.read([tmp_path / "h200.json"])
+    assert [(row["model"], row["row"]) for row in found] == [
+        (m, r) for m in ("A", "F") for r in SHORT["rows"]
+    ]
+    lacking = {(row["model"], row["row"]): row for row in found if row["reason_code"] == "not-measured"}
+    assert lacking.keys() == {("A", "onnxruntime"), ("F", "onnxruntime"), ("F", "jax")}
+    assert lacking["F", "jax"]["reason_detail"] == NEVER[0] and lacking["F", "jax"]["rounds"] == 0
+    assert tables.read([tmp_path / "h200.csv"], OWN_STATUSES)[1]["reason_detail"] == NEVER[1]
+    captions = {name: {"title": name, "url": None, "caveats": []} for name in "AF"}
+    report = build.report(found, [], captions, [])
+    (line,) = [each for each in report.lines() if (each.row["model"], each.row["row"]) == ("F", "jax")]
+    assert {(each.text, each.why) for each in line.figures} == {("—", f"not measured: {NEVER[0]}")}
+    assert closing.tally(found) == "3 pass, 3 not measured"
+    # Without the account's word a cell without records is a fault.
+    monkeypatch.setattr(sys, "argv", [*map(str, words), "--unmeasured", json.dumps(told[:2])])
+    with pytest.raises(SystemExit, match="F / jax: no round among the files given"):
+        collect_platform.main()
+
+
+def test_a_submission_tells_what_it_lacks(tmp_path, short):
+    text = packing.packed(short, "h200", CONFIG | {"run": SHORT, "frameworks": FRAMEWORKS})
+    found = read(tmp_path, text)
+    assert [(each.model, each.row, each.why) for each in found.unmeasured] == [
+        ("A", "onnxruntime", NEVER[1]), ("F", "onnxruntime", NEVER[1]), ("F", "jax", NEVER[0])
+    ]  # fmt: skip
+    rows_ = recomputed(found)
+    assert [(row["model"], row["row"], row["status"]) for row in rows_] == [
+        ("A", "pytorch-eager", "pass"), ("A", "jax", "pass"), ("A", "onnxruntime", "unsupported"),
+        ("F", "pytorch-eager", "pass"), ("F", "onnxruntime", "unsupported"), ("F", "jax", "unsupported"),
+    ]  # fmt: skip
+    path = tmp_path / "mine.csv"
+    path.write_text(export.csv_text(rows_), encoding="utf-8")
+    shown = intake.published([], [path])
+    assert [row["reason_detail"] for row in shown if row["reason_code"] == "not-measured"] == [
+        NEVER[1], NEVER[1], NEVER[0]
+    ]  # fmt: skip
+    for change, words in (
+        ({"row": "jax", "framework": "jax", "model": "A"}, "A / jax is missing, yet it is there"),
+        ({"model": "Z"}, "model 'Z': expected one of this project"),
+        ({"why": ""}, "why: expected words"),
+        ({"lane": "wide"}, "lane 'wide'; expected one of float32"),
+        ({"more": 1}, "more: unknown"),
+    ):
+        forged = submitted.forged(
+            text,
+            lambda changed, change=change: next(line for line in changed if "missing" in line)[
+                "missing"
+            ].update(change),
+        )
+        with pytest.raises(lines.SubmissionError, match=words):
+            read(tmp_path, forged)
+
+
+def test_what_is_missing_is_given_as_words(tmp_path):
+    assert allocations._missing("*/mlx=time = money") == allotments.Missing(cells="*/mlx", why="time = money")
+    for wrong in ("mlx=time was up", "*/mlx", "*/mlx= "):
+        with pytest.raises(allocations.AllocationError, match="expected MODEL/ROW=WHY"):
+            allocations._missing(wrong)
 
 
 def forge(identity, **changes):

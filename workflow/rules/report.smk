@@ -7,7 +7,10 @@ rule platform:
         rounds=lambda wildcards: rounds_on(wildcards.platform),
         validations=lambda wildcards: verdicts_on(wildcards.platform),
         allocations=lambda wildcards: allocations(wildcards.platform),
-        sources=expand("results/models/{model}/source.json", model=RUN["models"]),
+        sources=lambda wildcards: expand(
+            "results/models/{model}/source.json",
+            model=measured_models(wildcards.platform),
+        ),
     output:
         table=report(
             "results/platforms/{platform}.csv",
@@ -29,6 +32,7 @@ rule platform:
         code=code("collect_platform.py"),
         label=platform_label,
         labels=row_labels(),
+        unmeasured=lambda wildcards: as_json(unmeasured(wildcards.platform)),
         baseline=RUN["baseline"],
         models=RUN["models"],
         rows=RUN["rows"],
@@ -44,7 +48,7 @@ rule platform:
         " --retry {params.retry:q} --labels {params.labels:q} --float32-rows {params.float32_rows:q}"
         " --work {params.work:q} --rounds {input.rounds:q} --validations {input.validations:q}"
         " --sources {input.sources:q} --least-difference {params.least_difference}"
-        " --allocations {input.allocations:q}"
+        " --allocations {input.allocations:q} --unmeasured {params.unmeasured:q}"
         " --analysis {output.analysis:q} --out {output.table:q} 2> {log:q}"
 
 
@@ -68,11 +72,13 @@ rule provenance:
     params:
         code=code("provenance.py"),
         command=command_line(),
+        unmeasured=lambda wildcards: as_json(unmeasured(wildcards.platform)),
     message:
         "{wildcards.platform}: say how its figures came about"
     shell:
         "python {input.script:q} --table {input.table:q} --rounds {input.rounds:q}"
-        " --allocations {input.allocations:q} --command {params.command:q} --out {output.facts:q} 2> {log:q}"
+        " --allocations {input.allocations:q} --unmeasured {params.unmeasured:q}"
+        " --command {params.command:q} --out {output.facts:q} 2> {log:q}"
 
 
 # The table of a submission, by the code and the tolerances of this run.

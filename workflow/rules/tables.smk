@@ -2,12 +2,13 @@
 
 import csv
 import os
+from itertools import product
 
 from arena import files
 from arena.contract import decision
 from models import flops
 from arena.configuration.loader import SCHEMA, float32_row
-from reporting import catalogue, intake
+from reporting import allotments, catalogue, intake
 from reporting.submissions import lines
 
 
@@ -37,13 +38,35 @@ def allocations(platform):
 
 
 @cache
+def accounts(platform):
+    return [allotments.read(Path(path)) for path in allocations(platform)]
+
+
+@cache
 def merged_rounds(platform):
     """The numbers of each cell's rounds, where several allocations were put together (workflow/tools/allocations.py)."""
     found = {}
-    for account in allocations(platform):
-        for allocation in files.read_json(account)["allocations"]:
-            for each in allocation["rounds"]:
-                found.setdefault(each["cell"], []).append(each["here"])
+    for account in accounts(platform):
+        for allocation in account.allocations:
+            for each in allocation.rounds:
+                found.setdefault(each.cell, []).append(each.here)
+    return found
+
+
+@cache
+def unmeasured(platform):
+    """The cells of which those allocations say why they were not measured, as collect_platform.py takes them."""
+    found = []
+    for account in accounts(platform):
+        for cell in run_cells(platform):
+            model, row = cell["model"], cell["row"]
+            why = account.why_missing(model, row)
+            if why and f"{model}/{row}" not in merged_rounds(platform):
+                about = {
+                    "framework": FRAMEWORKS[row]["id"],
+                    "lane": FRAMEWORKS[row]["lane"],
+                }
+                found.append({"model": model, "row": row, **about, "why": why})
     return found
 
 
@@ -66,12 +89,24 @@ def run_cells(platform):
     return [dict(zip(keys, (platform, *cell.split("/")))) for cell in cells]
 
 
+def measured_models(platform):
+    """The models of which a cell is run there, or was measured."""
+    absent = {(each["model"], each["row"]) for each in unmeasured(platform)}
+    cells = product(RUN["models"], RUN["rows"])
+    return list(
+        dict.fromkeys(model for model, row in cells if (model, row) not in absent)
+    )
+
+
 def counted_cells(platform):
     """(cell, the numbers of the rounds that count for it, whether they are more than were planned) of all cells."""
     merged = merged_rounds(platform)
+    absent = {(each["model"], each["row"]) for each in unmeasured(platform)}
     more = decided(platform) if ADAPTIVE and not merged else {}
     for cell in run_cells(platform):
         name = f"{cell['model']}/{cell['row']}"
+        if (cell["model"], cell["row"]) in absent:
+            continue
         if name in more and more[name].rounds > len(ROUNDS):
             yield cell, range(1, more[name].rounds + 1), True
         else:

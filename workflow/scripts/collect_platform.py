@@ -27,6 +27,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--allocations", nargs="*", type=Path, default=[], help="allocations.py's account, if any"
     )
+    parser.add_argument(
+        "--unmeasured", type=json.loads, default=[],
+        help="JSON [{model, row, framework, lane, why}] of the cells that no allocation measured",
+    )  # fmt: skip
     parser.add_argument("--retry", required=True, help="the program that measures a cell again")
     parser.add_argument("--labels", type=json.loads, required=True, help="JSON {row: its name in the report}")
     parser.add_argument(
@@ -47,10 +51,11 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     try:
+        unmeasured = [rounds.Unmeasured(**each) for each in args.unmeasured]
         cells = rounds.cells(
-            args.rounds, args.validations, args.platform, args.models, args.rows, args.allocations
+            args.rounds, args.validations, args.platform, args.models, args.rows, args.allocations, unmeasured
         )
-        weights = rounds.weights(args.sources, args.models)
+        weights = rounds.weights(args.sources, list(dict.fromkeys(cell.model for cell in cells)))
         table = rows.rows(
             cells,
             args.label,
@@ -62,6 +67,10 @@ def main() -> None:
             args.work,
             args.least_difference,
         )
+        for each in unmeasured:
+            label, work = args.labels.get(each.row, each.row), args.work.get(each.model)
+            table.append(rows.not_measured(each, table[0], label, weights.get(each.model), work))
+        table.sort(key=lambda row: (args.models.index(row["model"]), args.rows.index(row["row"])))
         analysis.write(args.analysis, table)
         files.write_text(args.out, export.csv_text(table))
     except (OSError, ValueError) as error:

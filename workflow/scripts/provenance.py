@@ -7,6 +7,7 @@ state the card was before, during and after, and what else was on it. The figure
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,6 +29,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--allocations", nargs="*", type=Path, default=[], help="allocations.py's account, if any"
     )
+    parser.add_argument(
+        "--unmeasured",
+        type=json.loads,
+        default=[],
+        help="JSON [{model, row, …, why}] of cells without rounds",
+    )
     parser.add_argument("--command", required=True, help="the run's command line")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
@@ -40,6 +47,7 @@ def main() -> None:
         facts = provenance(records, args.command, files.sha256(args.table))
         for account in args.allocations:
             facts["allocations"] = files.read_json(account)["allocations"]
+        facts["missing"] = args.unmeasured
         files.write_json(args.out, facts)
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"provenance.py: {type(error).__name__}: {error}")

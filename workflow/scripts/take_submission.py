@@ -50,6 +50,7 @@ def main() -> None:
         )
         if submission.account:
             facts["allocations"] = codec.encode(submission.account)["allocations"]
+        facts["missing"] = [vars(each) for each in submission.unmeasured]
         files.write_json(args.account, facts)
     except (OSError, ValueError) as error:
         sys.exit(f"take_submission.py: {error}")

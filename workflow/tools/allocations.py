@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tarfile
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,13 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         "--into", type=Path, default=Path("results"), help="a directory without this platform's records"
     )
     merge_.add_argument("--platform", required=True, help="its name in the configuration here")
+    merge_.add_argument(
+        "--missing",
+        action="append",
+        default=[],
+        metavar="MODEL/ROW=WHY",
+        help="cells that no part measured (* stands for any characters), and why; may be given several times",
+    )
     merge_.add_argument("--baseline", default="pytorch-eager", help="row that every allocation must hold")
     return parser.parse_args(given)
 
@@ -86,7 +94,8 @@ def main() -> None:
         if args.command == "pack":
             print(pack(args.results, args.platform, args.id, args.out))
         else:
-            print(merge(args.archives, args.into, args.platform, args.baseline))
+            missing = [_missing(text) for text in args.missing]
+            print(merge(args.archives, args.into, args.platform, args.baseline, missing))
     except (AllocationError, OSError, ValueError) as error:
         sys.exit(f"allocations: {error}")
 
@@ -154,8 +163,25 @@ class Part:
         return sorted((each for cell in self.rounds.values() for each in cell), key=lambda each: each.started)
 
 
-def merge(archives: list[Path], into: Path, platform: str, baseline: str) -> str:
-    """Lay the allocations out below ``into`` and write ``allocations/PLATFORM.json``; what came of it, in words."""
+def _missing(text: str) -> allotments.Missing:
+    cells, _, why = text.partition("=")
+    try:
+        return allotments.Missing(cells=cells, why=why.strip())
+    except codec.ContractError as error:
+        raise AllocationError(f"--missing {text!r}: expected MODEL/ROW=WHY") from error
+
+
+def merge(
+    archives: list[Path],
+    into: Path,
+    platform: str,
+    baseline: str,
+    missing: Sequence[allotments.Missing] = (),
+) -> str:
+    """Lay the allocations out below ``into`` and write ``allocations/PLATFORM.json``; what came of it, in words.
+
+    ``missing`` says of cells that no allocation measured why.
+    """
     target = into / "benchmarks" / platform
     if target.exists():
         raise AllocationError(f"{target} exists; merge into a directory without this platform's records")
@@ -187,7 +213,7 @@ def merge(archives: list[Path], into: Path, platform: str, baseline: str) -> str
         )
         for part in parts
     ]
-    account = allotments.Account(allocations=allotments.together(found, rounds))
+    account = allotments.Account(allocations=allotments.together(found, rounds), missing=list(missing))
     try:
         allotments.hold(account, rounds)
     except ValueError as error:

@@ -10,12 +10,13 @@ import datetime
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatchcase
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from arena.contract import codec
-from arena.contract.codec import Count
+from arena.contract.codec import ContractError, Count
 from arena.contract.round import Gpu, Round
 
 CLOCK_S = 1.0  # to which the records know when a round was begun
@@ -59,11 +60,29 @@ class Allotment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Missing:
+    """Cells that no allocation measured."""
+
+    cells: Annotated[str, "MODEL/ROW; * stands for any characters"]
+    why: Annotated[str, "In words"]
+
+    def __post_init__(self) -> None:
+        if self.cells.count("/") != 1 or not self.why.strip():
+            raise ContractError(f"{self.cells!r}, {self.why!r}: expected MODEL/ROW and words")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Account:
     """``results/allocations/{platform}.json``."""
 
     schema: Annotated[Literal[2], "Of this record"] = 2
     allocations: Annotated[list[Allotment], "In the order of their beginning"]
+    missing: Annotated[list[Missing], "What nobody measured; of several that name a cell the first counts"]
+
+    def why_missing(self, model: str, row: str) -> str | None:
+        """Why a cell was not measured; None where the account says nothing of it."""
+        name = f"{model}/{row}"
+        return next((each.why for each in self.missing if fnmatchcase(name, each.cells)), None)
 
 
 Numbered = Mapping[tuple[str, int], Round]  # by MODEL/ROW and the round's number among all

@@ -10,7 +10,9 @@ from reporting import markdown as md
 from reporting.columns import TIMED, Row
 from reporting.comparison import platforms
 from reporting.details import MEASURED, framework
+from reporting.outcome import NOT_MEASURED_CODE
 
+ABSENT = "not measured"
 TEXTS = ("cpu", "cpu_id", "device", "kernel", "os", "python", "commit")  # facts of a machine
 
 
@@ -93,6 +95,6 @@ def _versions(row: Row) -> str:
 
 def tally(rows: list[Row]) -> str:
     """How many cells ended how, in words."""
-    counts = Counter(row["status"] for row in rows)
-    order = (*MEASURED, "failed", "unsupported")
+    counts = Counter(ABSENT if row.get("reason_code") == NOT_MEASURED_CODE else row["status"] for row in rows)
+    order = (*MEASURED, "failed", "unsupported", ABSENT)
     return ", ".join(f"{counts[status]} {status}" for status in order if counts[status])

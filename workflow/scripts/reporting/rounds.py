@@ -34,6 +34,17 @@ class RecordedCell:
         return self.allotted or [record.round for record in self.rounds]
 
 
+@dataclass(frozen=True)
+class Unmeasured:
+    """A (model, row) that was to be measured, and that nobody measured."""
+
+    model: str
+    row: str
+    framework: str
+    lane: str
+    why: str
+
+
 def cells(
     rounds: Iterable[Path],
     validations: Iterable[Path],
@@ -41,9 +52,10 @@ def cells(
     models: list[str],
     rows: list[str],
     allocations: Sequence[Path] = (),
+    unmeasured: Iterable[Unmeasured] = (),
 ) -> list[RecordedCell]:
-    """Every cell of ``models`` x ``rows``, in that order. ``allocations``: the account of allotted rounds
-    (workflow/tools/allocations.py), where they were measured in parts; else nothing.
+    """Every cell of ``models`` x ``rows`` that is not ``unmeasured``, in that order. ``allocations``: the account of
+    allotted rounds (workflow/tools/allocations.py), where they were measured in parts; else nothing.
 
     Raises ValueError naming the file or the cell if a file is no such record or of another platform, a cell
     lacks a round or its verdict, there is one too many, or ``status`` and verdict contradict each other.
@@ -65,7 +77,8 @@ def cells(
             raise ValueError(f"{path}: a second verdict on {verdict.model} / {verdict.row}; give one")
         verdicts[verdict.model, verdict.row] = verdict
 
-    wanted = [(model, row) for model in models for row in rows]
+    absent = {(each.model, each.row) for each in unmeasured}
+    wanted = [(model, row) for model in models for row in rows if (model, row) not in absent]
     for name, found in (("round", by_cell), ("verdict", verdicts)):
         for model, row in wanted:
             if (model, row) not in found:

@@ -12,8 +12,8 @@ from arena.contract.round import Round
 from reporting import generation, gpu, nodes, retry
 from reporting.columns import TIMED, Row
 from reporting.fields import flag, megabytes, six
-from reporting.outcome import LOG_LINES, culprit, exact, reason_of, skipped, status
-from reporting.rounds import RecordedCell
+from reporting.outcome import LOG_LINES, NOT_MEASURED_CODE, culprit, exact, reason_of, skipped, status
+from reporting.rounds import RecordedCell, Unmeasured
 from reporting.timing import Key, add_first, add_ratios, key, samples, timed, timings
 
 MEASURED_BY = "arena"
@@ -61,6 +61,30 @@ def rows(
         add_first(result, task, found, least_difference)
     generation.add_figures(cells, result, least_difference)
     return list(result.values())
+
+
+def not_measured(
+    cell: Unmeasured, like: Row, label: str, weights: str | None, work: Row | None = None
+) -> Row:
+    """The row of a cell that nobody measured: who it would be, and why it is not there.
+
+    ``like`` is any measured row of the same table, ``label`` what this one is called.
+    """
+    return {
+        **{name: like[name] for name in ("platform", "platform_id", "baseline", "measured_by")},
+        "model": cell.model,
+        "framework": label,
+        "row": cell.row,
+        "framework_family": cell.framework,
+        "lane": cell.lane,
+        "status": "unsupported",
+        "reason_code": NOT_MEASURED_CODE,
+        "reason_detail": cell.why,
+        "rounds": 0,
+        "weights": weights,
+        "records": [],
+        **(work or {}),
+    }
 
 
 def automatic_label(cells: list[RecordedCell]) -> str:

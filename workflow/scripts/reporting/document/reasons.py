@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from reporting import markdown as md
 from reporting.columns import Row
 from reporting.marks import ABSENT, BEST, CLOSE, FAILED, STRUCK
+from reporting.outcome import NOT_MEASURED_CODE
 from reporting.quantities import Quantity
 
 PART = re.compile(r"(?:^|; )(inference|latency|decode|training): ")
@@ -48,6 +49,8 @@ def _judged(row: Row, quantity: Quantity, mark: str) -> str:
 
 
 def _missing(row: Row, quantity: Quantity, mark: str) -> str:
+    if row.get("reason_code") == NOT_MEASURED_CODE and row["status"] == "unsupported":
+        return f"{NOT_MEASURED}: {row.get('reason_detail')}"
     if row["status"] in ("failed", "unsupported"):
         reason = ": ".join(filter(None, (row.get("reason_code"), row.get("reason_detail"))))
         state = row["status"]

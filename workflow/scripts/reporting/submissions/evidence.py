@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from arena.contract.verdict import Verdict
 from arena.judging import verdict as judging
 from arena.weights import source
 from reporting import allotments
-from reporting.rounds import RecordedCell, allotted
+from reporting.claims import LANES
+from reporting.rounds import RecordedCell, Unmeasured, allotted
 from reporting.submissions import lines, rounds_held, verdicts_held
 from reporting.submissions.lines import SubmissionError
 
@@ -23,6 +24,7 @@ HEADER: dict[str, type] = {
     "format": str, "schema": int, "sha256": str, "platform": str, "label": str, "measured_by": str,
     "baseline": str, "gate": dict,
 }  # fmt: skip
+MISSING: dict[str, type] = dict.fromkeys(("model", "row", "framework", "lane", "why"), str)
 MODEL: dict[str, type] = {
     "name": str, "definition": str, "loss": str, "architecture": dict, "workload": dict, "source": dict,
 }  # fmt: skip
@@ -41,6 +43,7 @@ class Submission:
     models: dict[str, dict[str, Any]]  # by name: definition, loss, architecture, workload, source
     cells: list[RecordedCell]
     account: allotments.Account | None = None  # where it was measured in several allocations
+    unmeasured: tuple[Unmeasured, ...] = ()
 
 
 def read(path: Path, catalogue: Mapping[str, Any] | None = None) -> Submission:
@@ -119,6 +122,7 @@ def read(path: Path, catalogue: Mapping[str, Any] | None = None) -> Submission:
         models,
         cells,
         account,
+        tuple(_unmeasured(path, records["missing"], models, gate, rounds, catalogue)),
     )
 
 
@@ -142,10 +146,39 @@ def _account(
                     raise ValueError(
                         f"allocation {lines.short(name)}: expected letters, digits, dots, dashes"
                     )
-    account = allotments.Account(allocations=found)
+    account = allotments.Account(allocations=found, missing=[])
     with At(path, records[0][0]):
         allotments.hold(account, by_number)
     return account
+
+
+def _unmeasured(
+    path: Path,
+    records: list[lines.Line],
+    models: Mapping[str, Any],
+    gate: Mapping[str, Any],
+    measured: Collection[tuple[str, str]],
+    catalogue: Mapping[str, Any] | None,
+) -> Iterator[Unmeasured]:
+    """The cells that a submission says it lacks, each once, none of which it has."""
+    known, seen = catalogue or {}, set(measured)
+    for number, record in records:
+        with At(path, number):
+            _typed(record, MISSING)
+            found = Unmeasured(**record)
+            rounds_held.named(found.row, found.framework, found.lane, known)
+            if found.model not in models and found.model not in known.get("models", {}):
+                raise ValueError(
+                    f"model {lines.short(found.model)}: expected one of this project or of the file"
+                )
+            if (found.model, found.row) in seen:
+                raise ValueError(f"{found.model} / {found.row} is missing, yet it is there")
+            if found.lane not in (*gate, *LANES):
+                raise ValueError(f"lane {lines.short(found.lane)}; expected one of {', '.join(LANES)}")
+            if not 0 < len(found.why) <= LONGEST_NAME:
+                raise ValueError(f"why: expected words, {LONGEST_NAME} characters at most")
+            seen.add((found.model, found.row))
+            yield found
 
 
 class At:

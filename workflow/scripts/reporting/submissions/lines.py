@@ -2,8 +2,8 @@
 
 Line 1 is the header, with the SHA-256 of everything after it. Line 2 holds what many records share, each once; a
 record has its number there. Then come the models, the rounds and the verdicts, a line each, and the allocations, where
-the table was made in several. Series of nanoseconds are written as the first value and the differences from each to
-the next.
+the table was made in several, with the cells that none of them measured. Series of nanoseconds are written as the
+first value and the differences from each to the next.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_BYTES = 16 * 2**20
 MOST_LINES = 20_000
 SHARED = ("cell", "machine", "packages", "noise")  # keys of a record whose values recur
 SERIES = ("samples_ns", "warmup_ns", "device_ns", "first_token_ns")  # keys of a task
-KINDS = ("model", "round", "verdict", "allocation")
+KINDS = ("model", "round", "verdict", "allocation", "missing")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 # Figures that have a sign.
 MAY_BE_NEGATIVE = frozenset(

@@ -97,6 +97,9 @@ def packed(
     account = results / "allocations" / f"{platform}.json"
     if account.is_file():
         records += [("allocation", each) for each in _allocations(account, written)]
+        wanted = [(model, row) for model in models for row in order if rows is None or row in rows]
+        lacking = [cell for cell in wanted if cell not in cells]
+        records += [("missing", clean.record(each)) for each in _missing(account, lacking, config)]
     lanes = dict.fromkeys(record.cell.lane for _, record in rounds)
     if unknown := [lane for lane in lanes if lane not in config["gate"]]:
         raise PackingError(
@@ -207,12 +210,27 @@ def _allocations(path: Path, written: Iterable[Mapping[str, Any]]) -> list[dict[
         if shares:
             given = [(share, rounds[share.cell, share.here]) for share in shares]
             parts.append(allotments.described(each.id, each.host, judged, given))
-    account = allotments.Account(allocations=allotments.together(parts, rounds))
+    account = allotments.Account(allocations=allotments.together(parts, rounds), missing=[])
     try:
         allotments.hold(account, rounds)
     except ValueError as error:
         raise PackingError(f"{path}: {error}; merge the allocations again") from error
     return [codec.encode(each) for each in account.allocations]
+
+
+def _missing(
+    path: Path, absent: Iterable[tuple[str, str]], config: Mapping[str, Any]
+) -> Iterable[dict[str, Any]]:
+    """Those of the cells without records of which the account says why."""
+    account = allotments.read(path)
+    known = {
+        row: {"framework": name, "lane": variant["lane"]}
+        for name, entry in config["frameworks"].items()
+        for row, variant in entry["rows"].items()
+    }
+    for model, row in absent:
+        if why := account.why_missing(model, row):
+            yield {"model": model, "row": row, **known[row], "why": why}
 
 
 def _round(path: Path, record: Round, cards: Numbers, jobs: Numbers) -> dict[str, Any]:

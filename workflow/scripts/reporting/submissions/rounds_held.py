@@ -71,10 +71,6 @@ def identity(
         raise ValueError(
             f"cell.model: {lines.short(cell.model)}; expected one of {', '.join(models) or 'no models'}"
         )
-    if not lines.NAME.fullmatch(cell.row) or not lines.NAME.fullmatch(cell.framework):
-        raise ValueError(
-            f"cell.row: {lines.short(cell.row)} of {lines.short(cell.framework)}; expected letters, digits, dashes"
-        )
     if cell.lane not in gate:
         raise ValueError(
             f"cell.lane: {lines.short(cell.lane)}; expected one of the gate's: {', '.join(gate)}"
@@ -85,11 +81,20 @@ def identity(
                 f"cell.{key}: {lines.short(getattr(cell, key))}; expected {models[cell.model][key]!r}, "
                 f"as of {cell.model}"
             )
-    known = (catalogue or {}).get("rows", {}).get(cell.row)
-    for key in ("framework", "lane") if known else ():
-        if getattr(cell, key) != known[key]:
+    named(cell.row, cell.framework, cell.lane, catalogue or {}, "cell.")
+
+
+def named(row: str, framework: str, lane: str, catalogue: Mapping[str, Any], where: str = "") -> None:
+    """Refuse a row's name that is none, and one of this project's with another framework or lane."""
+    if not lines.NAME.fullmatch(row) or not lines.NAME.fullmatch(framework):
+        raise ValueError(
+            f"{where}row: {lines.short(row)} of {lines.short(framework)}; expected letters, digits, dashes"
+        )
+    known = catalogue.get("rows", {}).get(row)
+    for key, value in {"framework": framework, "lane": lane}.items() if known else ():
+        if value != known[key]:
             raise ValueError(
-                f"cell.{key}: {lines.short(getattr(cell, key))}; expected {known[key]!r}, as the row {cell.row} of "
+                f"{where}{key}: {lines.short(value)}; expected {known[key]!r}, as the row {row} of "
                 "this project has: another row needs another name"
             )
 

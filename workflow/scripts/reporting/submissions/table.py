@@ -46,6 +46,15 @@ def recomputed(
         work={name: work for name, work in catalogue.get("work", {}).items() if name in models},
         least_difference=least_difference,
     )
+    for each in submission.unmeasured:
+        known = catalogue.get("rows", {}).get(each.row)
+        words = source.words(models[each.model]["source"]) if each.model in models else None
+        name = known["label"] if known else each.row
+        found.append(
+            rows.not_measured(each, found[0], name, words, catalogue.get("work", {}).get(each.model))
+        )
+    order = [*models, *dict.fromkeys(each.model for each in submission.unmeasured)]
+    found.sort(key=lambda row: order.index(row["model"]))
     # To try again is for those who have the machine.
     return [row | {"measured_by": submission.measured_by or rows.MEASURED_BY, "retry": None} for row in found]
 
