@@ -101,6 +101,8 @@ function showEvidence(body, name) {
     const layers = ({ layer }) => ends[task] ?? layer.shift();
     draw(place, "trace", rows, 120, `Samples of ${task} in ${samples[task].length} processes`, layers);
   }
+  const past = body.querySelector("[data-past]");
+  if (past) showPast(past, data.evidence[name].past);
   const place = body.querySelector("[data-limits]");
   if (!place) return;
   if (!limits.length) return place.remove();

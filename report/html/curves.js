@@ -5,26 +5,65 @@
 const COLOURS = ["#0f8f6f", "#3b7dd8", "#c9731a", "#9460c9", "#d1495b", "#7d8820", "#c2569b", "#1d8aa5", "#9a6b4a", "#78807c"];
 const NAME = 13; // px from one name to the next
 
+// By what a model's work grows: where a point lies, and what must stay the same meanwhile.
+const ALONG = {
+  work: { title: "Operations", axis: "GFLOP a forward pass, logarithmic", at: ([, giga]) => giga, say: ([, giga]) => `${giga} GFLOP`, same: () => "" },
+  batch: { title: "Batch", axis: "inputs at a time, logarithmic", at: ([, , batch]) => batch, say: ([, , batch]) => `batch ${batch}`, same: ([, , , length]) => length && `${length} tokens` },
+  sequence: { title: "Sequence", axis: "tokens of each input, logarithmic", at: ([, , , length]) => length, say: ([, , , length]) => `${length} tokens`, same: ([, , batch]) => batch && `batch ${batch}` },
+};
+// What may be drawn of a curve at the i-th work; null where it is not known.
+const MEASURES = {
+  rate: { title: "TFLOP/s", words: "achieved TFLOP/s", unit: "TFLOP/s", of: (rates, i) => rates[i] },
+  share: { title: "Share of the peak", words: "share of the peak", unit: "% of the peak", of: (rates, i, [, , , , peak]) => rates[i] && peak && 100 * rates[i] / peak },
+  joules: { title: "Energy an inference", words: "energy", unit: "J an inference", of: (_, i, curve) => curve[5]?.[i] },
+  each: { title: "Energy a token", words: "energy", unit: "J a token", of: (_, i, curve, [, , batch, length]) => curve[5]?.[i] && batch && curve[5][i] / (batch * (length ?? 1)) },
+};
+
 // A model's variants on one machine, a chart for each task.
 function showCurves(panel, platform) {
   const place = panel.querySelector("[data-curves]");
   if (!place) return;
-  const { work, curves } = data.curves[place.dataset.curves];
+  const { work, along, curves } = data.curves[place.dataset.curves];
   const mine = curves.filter(([machine, lane, framework]) => machine === platform && isAsked(lane, framework));
   place.hidden = !mine.length;
-  const charts = ["inference", "training"].map((task) => {
-    const lines = mine.filter((curve) => curve[3][task]).map(([, lane, framework, tasks]) => {
-      const points = work.flatMap(([model, operations], i) => {
-        const value = tasks[task][i];
-        const name = `${nameOf(framework, lane)}, ${model}`;
-        return value === null ? [] : [{ at: operations, value, label: `${name}: ${value} TFLOP/s at ${operations} GFLOP`, note: null }];
+  const known = Object.keys(MEASURES).filter((name) => mine.some((curve) => work.some((each, i) => Object.values(curve[3]).some((rates) => MEASURES[name].of(rates, i, curve, each)))));
+  const axis = chosen(place, "along", along.map((name) => [name, ALONG[name].title]));
+  const tokens = work.some(([, , , length]) => length);
+  const titles = known.map((name) => [name, name === "each" && !tokens ? "Energy an input" : MEASURES[name].title]);
+  const measure = chosen(place, "measure", titles);
+  const { at, same, say, axis: x } = ALONG[axis];
+  const { of, words, unit } = MEASURES[measure] ?? MEASURES.rate;
+  const shownUnit = measure === "each" && !tokens ? "J an input" : unit;
+  const tasks = ["joules", "each"].includes(measure) ? ["inference"] : ["inference", "training"];
+  const fixed = [...new Set(work.map(same))];
+  const charts = tasks.map((task) => {
+    const lines = mine.filter((curve) => curve[3][task]).flatMap((curve) => fixed.map((stays) => {
+      const name = nameOf(curve[2], curve[1]) + (stays && fixed.length > 1 ? `, ${stays}` : "");
+      const points = work.flatMap((each, i) => {
+        const value = of(curve[3][task], i, curve, each);
+        if (!value || !at(each) || same(each) !== stays) return [];
+        return [{ at: at(each), value, label: `${nameOf(curve[2], curve[1])}, ${each[0]}: ${Number(value.toPrecision(3))} ${shownUnit} at ${say(each)}`, note: null }];
       });
-      return { name: nameOf(framework, lane), points };
-    });
-    const words = `${task}, achieved TFLOP/s as the work grows`;
-    return { title: task[0].toUpperCase() + task.slice(1), lines, words, x: "GFLOP a forward pass, logarithmic", y: "TFLOP/s, logarithmic" };
+      return { name, points: points.sort((a, b) => a.at - b.at) };
+    })).filter(({ points }) => points.length > 1);
+    return { title: task[0].toUpperCase() + task.slice(1), lines, words: `${task}, ${words} as the work grows`, x, y: `${shownUnit}, logarithmic` };
   });
-  drawLines(place.querySelector(".charts"), `${platform} ${state.lane} ${state.framework}`, charts);
+  drawLines(place.querySelector(".charts"), `${platform} ${state.lane} ${state.framework} ${axis} ${measure}`, charts);
+}
+
+// Radio buttons for a key of the state, where there is a choice; which one counts: what the state says, else the first.
+function chosen(place, name, choices) {
+  const fieldset = place.querySelector(`fieldset[data-of=${name}]`);
+  const now = choices.some(([value]) => value === state[name]) ? state[name] : choices[0]?.[0];
+  const asked = choices.map(([value]) => value).join();
+  if (fieldset.dataset.drawn !== asked) {
+    fieldset.replaceChildren(fieldset.firstElementChild);
+    segments(fieldset, name, choices);
+    fieldset.dataset.drawn = asked;
+  }
+  fieldset.hidden = choices.length < 2;
+  for (const field of fieldset.querySelectorAll("input")) field.checked = field.value === now;
+  return now;
 }
 
 // Times of a model on one machine, run by run: a line a framework, a diamond where its version is another.
@@ -34,8 +73,18 @@ function showHistory(panel, platform) {
   const { days, curves } = data.history[place.dataset.history][platform] ?? { days: [], curves: [] };
   const mine = curves.filter(([lane, framework]) => isAsked(lane, framework));
   place.hidden = !mine.length;
-  const charts = ["inference", "training"].map((task) => {
-    const lines = mine.filter((curve) => curve[2][task]).map(([lane, framework, tasks]) => {
+  drawLines(place.querySelector(".charts"), `${platform} ${state.lane} ${state.framework}`, pastOf(days, mine));
+}
+
+// The same of one cell alone, in its panel.
+function showPast(place, [model, platform, number]) {
+  const { days, curves } = data.history[model][platform];
+  drawLines(place, "cell", pastOf(days, [curves[number]]));
+}
+
+function pastOf(days, curves) {
+  return ["inference", "training"].map((task) => {
+    const lines = curves.filter((curve) => curve[2][task]).map(([lane, framework, tasks]) => {
       const name = nameOf(framework, lane);
       let version = "";
       const points = tasks[task].map(([at, value, changed], i) => {
@@ -48,7 +97,6 @@ function showHistory(panel, platform) {
     });
     return { title: task[0].toUpperCase() + task.slice(1), lines, words: `${task}, ms run by run`, x: "", y: "ms, logarithmic", days };
   });
-  drawLines(place.querySelector(".charts"), `${platform} ${state.lane} ${state.framework}`, charts);
 }
 
 // Labels of at most five runs, the first and the last among them.

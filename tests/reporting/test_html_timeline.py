@@ -94,6 +94,18 @@ def test_the_page_has_each_measurement_once(made):
     assert len(middle) == 2  # the same version
 
 
+def test_a_cell_s_panel_knows_its_own_history(made):
+    data = json.loads(re.search(r'id="data">(.*?)</script>', made.read_text(encoding="utf-8"))[1])
+    told = {name: each["past"] for name, each in data["evidence"].items() if each["past"]}
+    ((name, place),) = told.items()  # the others were measured once
+    model, machine, at = place
+    assert data["history"][model][str(machine)]["curves"][at][1] == data["names"]["framework"].index(
+        "PyTorch eager"
+    )
+    panel = re.search(rf'id="{name}">(.*?)</noscript>', made.read_text(encoding="utf-8"), re.DOTALL)[1]
+    assert "PyTorch eager" in panel and "data-past" in panel
+
+
 def test_without_earlier_tables_the_page_has_no_place_for_them(tmp_path):
     text = pages.render(tmp_path, pages.mixed(tmp_path)).read_text(encoding="utf-8")
     assert "Run by run" not in text
@@ -119,4 +131,10 @@ def test_a_model_s_tab_draws_its_runs_and_marks_a_new_version(chromium, made, sc
         expect(place).to_be_hidden()  # it was measured once
         page.get_by_role("search").get_by_label("Framework").select_option("PyTorch eager")
         expect(chart).to_be_visible()
+        assert Axe().run(page).violations_count == 0
+        page.get_by_role("button", name="PyTorch eager").first.click()
+        cell = page.get_by_role("dialog").get_by_role("img", name="inference, ms run by run")
+        expect(cell).to_have_attribute(
+            "aria-label", re.compile("At the end: PyTorch eager 2.14.0: 40 ms, 2026-11")
+        )
         assert Axe().run(page).violations_count == 0

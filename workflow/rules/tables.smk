@@ -228,6 +228,7 @@ def work():
             "forward_flops": flops.forward(
                 entry["definition"], entry["architecture"], shapes
             ),
+            **flops.extent(shapes),
         }
     return as_json(found)
 

@@ -22,6 +22,18 @@ def forward(definition: str, architecture: Mapping[str, Any], shapes: Shapes) ->
     return count(architecture, shapes) if count else None
 
 
+def extent(shapes: Shapes) -> dict[str, int | None]:
+    """``batch``: inputs of one forward pass, the first axis of its largest input; ``sequence``: tokens of each where it
+    reads ``input_ids`` (batch, T), else None.
+    """
+    largest = max(shapes.values(), key=len, default=())
+    ids = shapes.get("input_ids", ())
+    return {
+        "batch": largest[0] if largest else None,
+        "sequence": ids[1] if len(ids) == 2 and len(largest) == 2 else None,
+    }
+
+
 def llama(config: Mapping[str, Any], shapes: Shapes) -> int:
     """A LLaMA decoder on ``input_ids`` (batch, T), with the logits of every position.
 

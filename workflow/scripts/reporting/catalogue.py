@@ -41,4 +41,5 @@ def _work(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "scale_of": entry["scale_of"],
         "forward_flops": flops.forward(entry["definition"], entry["architecture"], shapes),
+        **flops.extent(shapes),
     }

@@ -216,6 +216,8 @@ GPU = (
 SCALE = (
     Column("scale_of", "", "the model of which this one is a variant with more work"),
     Column("forward_flops", "FLOP", "operations of a forward pass, by its architecture (docs/gpu.md)"),
+    Column("batch", "count", "inputs of a forward pass"),
+    Column("sequence", "count", "tokens of each, where it reads nothing but tokens"),
 )
 
 GROUPS = {

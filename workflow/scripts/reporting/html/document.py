@@ -76,6 +76,8 @@ def _view(
     named = quantities.of(own)
     growth = curves.data(tables, report)
     past = timeline.data(tables, report, before)
+    for block in evidence[1]:
+        block["past"] = timeline.of_cell(tables, past, block["line"])
     shown = {
         "quantities": named,
         "tally": closing.tally(own),
@@ -122,7 +124,7 @@ def _drawn(block: dict[str, Any]) -> dict[str, Any]:
         [f"{line.part}: {line.figure}", line.at, f"{line.value} {line.tolerance}", line.close]
         for line in placed
     ]
-    return {"samples": block["samples"], "ends": block["ends"], "limits": lines}
+    return {"samples": block["samples"], "ends": block["ends"], "limits": lines, "past": block["past"]}
 
 
 def _model(tables: Tables, model: Model, figure: str | None) -> dict[str, Any]:

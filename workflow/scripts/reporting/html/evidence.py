@@ -101,9 +101,10 @@ def block(
     row = line.row
     return {
         "name": name,
+        "line": line,
         "row": row,
         "figures": [_reasoned(each) for each in line.all_figures],
-        "processes": [line for record in records for line in processes(record)],
+        "processes": [each for record in records for each in processes(record)],
         "samples": {task: drawn for task in _tasks(records) if (drawn := _drawn(records, task))},
         "verdict": verdict_lines(verdict, tolerances),
         "ends": {task: ends for task in _tasks(records) if (ends := _ends(row, task))},

@@ -42,6 +42,17 @@ def data(tables: Tables, report: Report, before: Mapping[str, Sequence[Sequence[
     return result
 
 
+def of_cell(tables: Tables, past: Mapping[str, Any], line: Line) -> list[Any] | None:
+    """Where ``data`` has a cell's own times: [model, machine, number of its curve]; None where it has none."""
+    model, machine = line.row["model"], tables.platforms.get(line.machine, -1)
+    place = [
+        tables.lanes.get(md.one_line(line.lane), -1),
+        tables.frameworks.get(md.one_line(line.row["framework"]), -1),
+    ]
+    curves = past.get(model, {}).get(machine, {}).get("curves", [])
+    return next(([model, machine, at] for at, each in enumerate(curves) if list(each[:2]) == place), None)
+
+
 def _present(report: Report, platform: str) -> list[Row]:
     return [row for row in report.own if row.get("platform_id") == platform]
 
