@@ -9,7 +9,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE PYTHONINSPECT PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 DEPLOY := workflow/deploy
 
-.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock bundle submission compare fidelity try new-framework aa bench clean
+.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock bundle submission compare fidelity try new-framework aa sampling bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s%s\n", $$1, $$2 }' Makefile
@@ -82,6 +82,9 @@ new-framework: setup  ## the files with which a new framework begins, and what t
 
 aa: setup  ## measure one row under two names, and see whether the report tells them apart (ARGS='--row jax --copies 3')
 	python workflow/tools/aa.py $(ARGS) -- --cores $(CORES)
+
+sampling: setup .venv-tests/ready  ## seconds of samples that are worth it, by the last run's own records (ARGS='--target 0.01')
+	@.venv-tests/bin/python workflow/tools/sampling.py $(ARGS)
 
 bench: setup  ## everything cold from a fresh clone, and a run with nothing to do: half an hour
 	python workflow/tools/bench_workflow.py $(ARGS)

@@ -96,11 +96,12 @@ def test_details_hold_intervals_ratios_costs_and_verdicts(tmp_path, mixed):
     assert [cells[0] for cells in inference] == ["PyTorch eager", "PyTorch compiled", "ONNX Runtime ≈"]
     assert inference[0][1] == f"{float(eager['inference_ms']):.2f}"
     assert inference[0][5] == "3 × 12"  # noqa: RUF001
-    ratio = re.fullmatch(r"([\d.]+) \(([\d.]+)–([\d.]+)\)", inference[2][6])  # noqa: RUF001
+    assert re.fullmatch(r"0\.48 \([\d.]+\)", inference[0][6])
+    ratio = re.fullmatch(r"([\d.]+) \(([\d.]+)–([\d.]+)\)", inference[2][7])  # noqa: RUF001
     point, low, high = map(float, ratio.groups())
     assert low <= point <= high
     assert point == pytest.approx(0.25, abs=0.02)
-    assert inference[2][7] == "—"  # close: not ranked
+    assert inference[2][8] == "—"  # close: not ranked
     assert "Ratio to PyTorch eager" in text
     costs = table_lines(text, "Before the first result", "\nAgainst")
     assert costs[0][1:] == [

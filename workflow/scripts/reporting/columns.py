@@ -73,6 +73,12 @@ IDENTITY = (
 
 PER_TASK = (
     Column("{t}_samples", "count", "timed iterations of all rounds together"),
+    Column("{t}_sampled_s", "s", "seconds of samples in a process: the mean"),
+    Column(
+        "{t}_worth_s",
+        "s",
+        "seconds of samples a process that are worth it, by docs/statistics.md; `max_seconds` at most",
+    ),
     Column("{t}_low_ms", "ms", "lower end of its 95 % interval between processes; empty with one process"),
     Column("{t}_high_ms", "ms", "upper end"),
     Column("{t}_p95_ms", "ms", "95th percentile of all samples"),

@@ -56,6 +56,7 @@ def timings(rows: list[Row], task: str) -> list[dict[str, Any]]:
                 "p95": md.significant(row[f"{task}_p95_ms"], 4),
                 "min": md.significant(row[f"{task}_min_ms"], 4),
                 "samples": samples(row, task),
+                "seconds": seconds(row, task),
                 "ratio": ratio(row, f"{task}_ratio"),
                 "to_best": ratio(row, f"{task}_to_best"),
                 "marks": marks(row, task),
@@ -72,6 +73,14 @@ def between(low: float | None, high: float | None) -> md.Markdown:
 def samples(row: Row, task: str) -> str:
     """Processes, and samples in each."""
     return f"{row['rounds']:.0f} × {row[f'{task}_samples'] / row['rounds']:.0f}"  # noqa: RUF001
+
+
+def seconds(row: Row, task: str) -> str:
+    """Seconds of samples in a process, and behind them those that are worth it, where that is known."""
+    taken, worth = row[f"{task}_sampled_s"], row[f"{task}_worth_s"]
+    if taken is None:
+        return "—"
+    return md.significant(taken, 2) + ("" if worth is None else f" ({md.significant(worth, 2)})")
 
 
 def marks(row: Row, task: str) -> str:

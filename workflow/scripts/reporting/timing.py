@@ -11,6 +11,7 @@ from arena.contract.cell import TaskName
 from reporting import series, statistics
 from reporting.columns import Row
 from reporting.fields import flag, six
+from reporting.intervals import worth
 from reporting.intervals.model import Figure, Model, is_first
 from reporting.outcome import task_status
 from reporting.rounds import RecordedCell
@@ -82,6 +83,7 @@ def timings(cell: RecordedCell, task: TaskName, found: Timed) -> Row:
     results = [record.tasks[task] for record in cell.rounds]
     return (
         row
+        | _seconds(cell, task, found.model.spread(key(cell)))
         | {
             f"{task}_{name}": None if value is None else round(value / 1e6, 6)
             for name, value in figures.items()
@@ -95,6 +97,17 @@ def timings(cell: RecordedCell, task: TaskName, found: Timed) -> Row:
             ),
         }
     )
+
+
+def _seconds(cell: RecordedCell, task: TaskName, variance: float | None) -> Row:
+    """Seconds of samples in a process, and those that are worth it."""
+    taken = [np.asarray(record.tasks[task].samples_ns, dtype=np.float64) for record in cell.rounds]
+    found = worth.cost(taken, [record.duration_s for record in cell.rounds], variance)
+    most = cell.rounds[0].cell.protocol.sampling.max_seconds
+    return {
+        f"{task}_sampled_s": six(float(np.mean([samples.sum() for samples in taken])) / 1e9),
+        f"{task}_worth_s": found and six(min(found.worth * found.sample_s, max(most, found.sample_s))),
+    }
 
 
 def add_ratios(

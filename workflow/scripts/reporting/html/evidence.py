@@ -55,6 +55,8 @@ COSTS = {
     "training_peak_mb": "Peak memory, training (MB)",
     "decode_peak_mb": "Peak memory, decode (MB)",
     "footprint_mb": "On disk (MB)",
+    **{f"{task}_sampled_s": f"Samples of {task} in a process (s)" for task in TIMED},
+    **{f"{task}_worth_s": f"Samples of {task} that are worth it (s)" for task in TIMED},
 }
 
 Place = tuple[str, str, str]  # platform, model, row: as in the records and the CSV's platform_id, model, row

@@ -134,6 +134,10 @@ class Model(Generic[Key]):
             return None
         return math.expm1(_quantile(cell.freedom, (1 - LEVEL) / 2) * math.sqrt(cell.variance / cell.count))
 
+    def spread(self, key: Key) -> float | None:
+        """Variance of the logarithms of a cell's processes' medians, moderated; None where nothing is known of it."""
+        return self._cells[key].variance
+
     def processes(self, key: Key, target: float) -> int | None:
         """With how many processes in all ``own_half`` is expected to be ``target`` at most, a share of the time.
 
