@@ -53,6 +53,22 @@ def test_rows_of_the_same_weights_are_not(tmp_path, own):
     assert "other weights" not in text
 
 
+def test_another_file_from_the_same_source_is_other_weights(tmp_path, own):
+    """What a framework or a converter made otherwise of one seed or one repository."""
+    theirs = published(tmp_path, "seeded (seed 7)")
+    theirs.write_text(theirs.read_text(encoding="utf-8").replace("0" * 64, "9" * 64), encoding="utf-8")
+    text = details(tmp_path, own, [theirs])
+    frameworks = [line[1] for line in table_lines(text, "Weights: seeded", before="\n-")]
+    assert [name.endswith(" ◇") for name in frameworks] == [False, False, True]
+    assert "is another: seeded (seed 7), yet another file (sha256 999999999999)." in text
+
+
+def test_a_table_without_sums_is_believed_by_its_words():
+    rows = [{"weights": "a", "weights_sha256": sha256} for sha256 in ("1" * 64, None, "1" * 64, "2" * 64)]
+    assert list(origins.weights_of(rows).values()) == ["a"] * 3 + [f"a, yet another file (sha256 {'2' * 12})"]
+    assert origins.weights_of([{"weights": None, "weights_sha256": "1" * 64}]) == {}
+
+
 def test_a_third_source_has_its_own_mark():
     marks = origins.marks([{"weights": weights} for weights in ("a", "b", None, "c", "a", "b")])
     assert marks == {"b": "◇", "c": "◆"}

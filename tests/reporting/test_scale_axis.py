@@ -13,6 +13,7 @@ from arena.configuration import loader
 from arena.contract import codec
 from arena.contract.round import Gpu, GpuWatch
 from arena.contract.verdict import Verdict
+from arena.weights import source
 from frameworks.pytorch.models import llama, resnet
 from models import flops
 from reporting import columns, comparison, gpu, peaks, rounds, rows, scale_axis
@@ -191,7 +192,9 @@ def test_the_table_of_larger_work_has_each_variant_after_its_model():
 def test_work_and_card_come_into_the_csv():
     cells = [cell_of([on_card("eager", 1)])]
     work = {"Tiny": {"scale_of": "Larger", "forward_flops": 12}}
-    collect = functools.partial(rows.rows, cells, "auto", "eager", {"Tiny": "seeded (seed 7)"})
+    collect = functools.partial(
+        rows.rows, cells, "auto", "eager", {"Tiny": source.Weights("seeded (seed 7)", None)}
+    )
     (row,) = collect(work=work)
     assert row["scale_of"] == "Larger" and row["forward_flops"] == 12 and row["gpu"] == CARD.name
     assert set(row) <= {*columns.NAMES, *columns.BEHIND}

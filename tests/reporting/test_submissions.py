@@ -18,7 +18,7 @@ from arena.configuration import loader
 from arena.contract import codec
 from arena.contract.round import Allocation, Gpu, Node, OtherJobs
 from platform_csv import good
-from reporting import catalogue
+from reporting import catalogue, origins
 from reporting.submissions import evidence, lines, packing, strict_json, table
 from runner import REPOSITORY
 
@@ -189,6 +189,26 @@ def test_the_program_writes_the_csv_of_a_run(tmp_path, text, monkeypatch):
     with pytest.raises(SystemExit, match=r"take_submission\.py: .*mine\.jsonl:1: sha256"):
         take_submission.main()
     assert not out.exists()
+
+
+def test_other_weights_of_the_same_seed_are_told_by_their_sum(tmp_path, text):
+    """The local run's have the sum 000…; a submission's row with another file is marked beside it."""
+
+    def other(changed):
+        next(line["model"] for line in changed if "model" in line)["source"]["sha256"] = "f" * 64
+
+    mine = recomputed(tmp_path, text)["eager"]
+    theirs = recomputed(tmp_path, submitted.forged(text, other))["eager"]
+    assert mine["weights"] == theirs["weights"] and theirs["weights_sha256"] == "f" * 64
+    assert list(origins.marks([mine, mine, theirs])) == [
+        f"seeded (seed 7), yet another file (sha256 {'f' * 12})"
+    ]
+
+    def none(changed):
+        next(line["model"] for line in changed if "model" in line)["source"]["sha256"] = "nonsense"
+
+    with pytest.raises(lines.SubmissionError, match=r"mine\.jsonl:3: sha256: 'nonsense'; expected 64"):
+        read(tmp_path, submitted.forged(text, none))
 
 
 # What is refused

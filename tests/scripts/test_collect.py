@@ -53,6 +53,7 @@ def test_a_cell_that_passed(tmp_path):
     assert eager["noise_relative_l2"] == "2.9e-07"
     assert (eager["platform"], eager["cpu"]) == ("Xeon | <Gold>", "Xeon | <Gold>")
     assert (eager["weights"], eager["date"], eager["commit"]) == ("seeded (seed 7)", "2026-11-22", "abc123")
+    assert eager["weights_sha256"] == "0" * 64
     assert (eager["steal_max"], eager["cores"], eager["memory_gb"]) == ("0.003", "2", "8.0")
     assert json.loads(eager["packages"]) == {"torch": "2.13.0", "numpy": "2.4.6"}
     assert (eager["log_tail"], eager["retry"]) == ("", "")
@@ -229,7 +230,7 @@ def test_weights_from_the_hub_are_named_and_each_model_needs_its_source(tmp_path
     source = tmp_path / "A" / "source.json"
     source.parent.mkdir()
     source.write_text('{"kind": "hub", "repository": "a/b", "revision": "1f2e", "files": {}}')
-    assert rounds_module.weights([source], ["A"]) == {"A": "hub a/b@1f2e"}
+    assert rounds_module.weights([source], ["A"]) == {"A": ("hub a/b@1f2e", None)}
     with pytest.raises(ValueError, match=r"B: no B/source\.json among --sources"):
         rounds_module.weights([source], ["A", "B"])
 

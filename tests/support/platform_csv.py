@@ -13,6 +13,7 @@ import pytest
 
 import collect_platform
 import records
+from arena.weights import source
 from reporting import analysis, columns, export
 from reporting import rounds as rounds_module
 from reporting import rows as rows_module
@@ -37,7 +38,7 @@ def own_csv(
     """A platform CSV of this run, through the collector's own functions; its path. The analysis lies beside it."""
     found = records.write(directory, rounds, verdicts)
     cells = rounds_module.cells(found[0], found[1], "local", list(models), list(names))
-    weights = dict.fromkeys(models, "seeded (seed 7)")
+    weights = dict.fromkeys(models, source.Weights("seeded (seed 7)", "0" * 64))
     rows = rows_module.rows(cells, "This machine", "eager", weights, labels=records.LABELS, **options)
     path = directory / "local.csv"
     analysis.write(analysis_of(path), rows)

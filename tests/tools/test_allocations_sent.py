@@ -14,6 +14,7 @@ import take_submission
 from allotted import SOURCE, round_record, verdict
 from arena import files
 from arena.contract import codec
+from arena.weights import source
 from reporting import allotments, analysis, catalogue, closing, comparison, export, intake, rows, tables
 from reporting import rounds as rounds_module
 from reporting.columns import OWN_STATUSES
@@ -131,7 +132,7 @@ def test_a_submission_keeps_the_allocations_and_gives_the_platform_s_own_table(t
             [merged / "allocations/h200.json"],
         )
     ]
-    own = rows.rows(cells, "H200", "pytorch-eager", dict.fromkeys(MODELS, "seeded (seed 7)"))
+    own = rows.rows(cells, "H200", "pytorch-eager", dict.fromkeys(MODELS, source.of(SOURCE)))
     assert len(own) == len(theirs) == 18
     same = [name for name in own[0] if name not in ("records", "repeat", "retry", "measured_by", "weights")]
     for row in own:

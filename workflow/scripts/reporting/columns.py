@@ -59,6 +59,7 @@ IDENTITY = (
     Column(
         "weights", "", "their source: `seeded (seed N)`, `hub REPOSITORY@REVISION`, `path NAME (sha256 …)`"
     ),
+    Column("weights_sha256", "", "of their file, as the arena writes it"),
     Column("verdict", "", "the gate's verdict: `pass`, `close`, `different`; empty without outputs"),
     Column("verdict_reasons", "", "what the gate objects to, with figures and limits"),
     Column("reason_code", "", "why the cell failed or is unsupported (codes: docs/design.md)"),

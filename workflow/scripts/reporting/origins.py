@@ -12,13 +12,28 @@ MARKS = ("◇", "◆", "○", "●")
 ASKS_FOR_TF32 = {("kvark/inferena", "PyTorch"): 'set_float32_matmul_precision("high")'}
 
 
+def weights_of(rows: list[Row]) -> dict[int, str]:
+    """By ``id`` of a row, what its weights are called: their source, and of two files from one source the later one
+    by its sum. Rows without a word on their weights are left out.
+    """
+    first: dict[str, str] = {}
+    found = {}
+    for row in rows:
+        words, sha256 = row.get("weights"), row.get("weights_sha256")
+        if not words:
+            continue
+        same = not sha256 or first.setdefault(words, sha256) == sha256
+        found[id(row)] = words if same else f"{words}, yet another file (sha256 {str(sha256)[:12]})"
+    return found
+
+
 def marks(rows: list[Row]) -> dict[str, str]:
-    """The marks of weights that are not the first row's.
+    """The marks of weights that are not the first row's, by what ``weights_of`` calls them.
 
     The first row is one of this run. Rows published without a word on their weights get none: their source has a
     mark of its own.
     """
-    known = list(dict.fromkeys(row["weights"] for row in rows if row.get("weights")))
+    known = list(dict.fromkeys(weights_of(rows).values()))
     return {
         weights: MARKS[number] if number < len(MARKS) else f"{MARKS[0]}{number + 1}"
         for number, weights in enumerate(known[1:])

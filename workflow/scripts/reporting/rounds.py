@@ -103,15 +103,15 @@ def allotted(cell: RecordedCell, account: allotments.Account) -> RecordedCell:
     return replace(cell, allotted=blocks, allocations=allotments.words(account, name))
 
 
-def weights(sources: Iterable[Path], models: list[str]) -> dict[str, str]:
-    """Where each model's weights came from, in words, by the name of the directory that holds the file."""
+def weights(sources: Iterable[Path], models: list[str]) -> dict[str, source.Weights]:
+    """Where each model's weights came from, by the name of the directory that holds the file."""
     found = {path.parent.name: path for path in sources}
-    words = {}
+    words: dict[str, source.Weights] = {}
     for model in models:
         if model not in found:
             raise ValueError(f"{model}: no {model}/source.json among --sources")
         try:
-            words[model] = source.words(files.read_json(found[model]))
+            words[model] = source.of(files.read_json(found[model]))
         except KeyError as error:
             raise ValueError(f"{found[model]}: key {error} is missing; make the weights again") from error
         except ValueError as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 from arena.contract.measured import Memory
 from arena.contract.round import Round
+from arena.weights.source import Weights
 from reporting import generation, gpu, nodes, retry
 from reporting.columns import TIMED, Row
 from reporting.fields import flag, megabytes, six
@@ -23,7 +24,7 @@ def rows(
     cells: list[RecordedCell],
     label: str,
     baseline: str,
-    weights: dict[str, str],
+    weights: Mapping[str, Weights],
     again: str = "results/retry",
     labels: Mapping[str, str] | None = None,
     float32_rows: Mapping[str, str] | None = None,
@@ -44,7 +45,9 @@ def rows(
     tasks = {task: timed(cells, task, functools.partial(samples, task=task)) for task in TIMED}
     result: dict[Key, Row] = {}
     for cell in cells:
-        row: Row = {"platform": label, "weights": weights[cell.model]} | identity(cell, labels)
+        source = weights[cell.model]
+        row: Row = {"platform": label, "weights": source.words, "weights_sha256": source.sha256}
+        row |= identity(cell, labels)
         row |= {"baseline": labels.get(baseline, baseline)}
         row |= {"float32_row": labels.get(float32_rows.get(cell.row, ""))}
         row |= (work or {}).get(cell.model, {}) | gpu.figures(cell) | nodes.figures(cell)
@@ -64,7 +67,7 @@ def rows(
 
 
 def not_measured(
-    cell: Unmeasured, like: Row, label: str, weights: str | None, work: Row | None = None
+    cell: Unmeasured, like: Row, label: str, weights: Weights | None, work: Row | None = None
 ) -> Row:
     """The row of a cell that nobody measured: who it would be, and why it is not there.
 
@@ -81,7 +84,8 @@ def not_measured(
         "reason_code": NOT_MEASURED_CODE,
         "reason_detail": cell.why,
         "rounds": 0,
-        "weights": weights,
+        "weights": weights and weights.words,
+        "weights_sha256": weights and weights.sha256,
         "records": [],
         **(work or {}),
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+SUM = re.compile(r"[0-9a-f]{64}", re.ASCII)
 KINDS = ("seeded", "hub", "path")
 
 
@@ -23,6 +25,21 @@ def words(source: Mapping[str, Any]) -> str:
     if kind == "path":
         return f"path {source['name']} (sha256 {source['sha256'][:12]})"
     raise ValueError(f"kind {kind!r}: expected {', '.join(map(repr, KINDS))}")
+
+
+class Weights(NamedTuple):
+    """A model's weights: where they came from, in words, and which file that gave."""
+
+    words: str
+    sha256: str | None
+
+
+def of(source: Mapping[str, Any]) -> Weights:
+    """The weights of a source.json; raises as ``words`` does."""
+    sha256 = source.get("sha256")
+    if sha256 is not None and not (isinstance(sha256, str) and SUM.fullmatch(sha256)):
+        raise ValueError(f"sha256: {str(sha256)[:70]!r}; expected 64 small hexadecimal digits")
+    return Weights(words(source), sha256)
 
 
 def planned(model: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> str:

@@ -52,6 +52,8 @@ def _model(
     mine = [row for group in groups if group.own for row in group.rows]
     named = tuple(quantities.of(rows))
     others = origins.marks(rows)
+    called = origins.weights_of(rows)
+    other = {id(row): others.get(called.get(id(row), ""), "") for row in rows}
     # Lanes of one machine stand together.
     order = {name: number for number, name in enumerate(dict.fromkeys(g.platform for g in everything))}
     check = origins.loss_check(mine, caption.get("expected_loss"))
@@ -67,7 +69,7 @@ def _model(
         lines=tuple(
             line
             for group in sorted(groups, key=lambda group: (not group.own, order[group.platform]))
-            for line in lines(group, named, signs, others)
+            for line in lines(group, named, signs, other)
         ),
     )
 
@@ -76,9 +78,11 @@ def lines(
     group: Group,
     named: Sequence[Quantity],
     signs: Mapping[tuple[Any, ...], str],
-    others: Mapping[str, str],
+    other: Mapping[int, str],
 ) -> list[Line]:
-    """The lines of one machine, model and lane. ``signs``: marks of sources, ``others``: of other weights."""
+    """The lines of one machine, model and lane. ``signs``: marks of sources; ``other``: of other weights, by ``id`` of
+    the row.
+    """
     both = list(zip(views.compatible(group.rows), views.rigorous(group.rows), strict=True))
     first = {quantity: _first(group.rows, [mark for mark, _ in both], quantity) for quantity in named}
     doubts = {(id(each.row), each.quantity.column): each.why for each in views.differences(group.rows)}
@@ -113,7 +117,7 @@ def lines(
                 loss=_loss(row, source, strict),
                 source=source,
                 source_mark="" if group.own else signs[comparison.source_of(row)],
-                weights_mark=others.get(row.get("weights") or "", ""),
+                weights_mark=other[id(row)],
             )
         )
     return found

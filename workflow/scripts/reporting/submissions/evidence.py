@@ -232,7 +232,7 @@ def _model(record: Mapping[str, Any], models: dict[str, Any], catalogue: Mapping
             f"model {name[:60]!r}: expected a name of letters, digits, dots and dashes, each once"
         )
     try:
-        source.words(record["source"])
+        source.of(record["source"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"source of {name}'s weights: key {error} is missing") from error
     known = (catalogue or {}).get("models", {}).get(name)

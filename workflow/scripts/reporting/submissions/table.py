@@ -40,7 +40,7 @@ def recomputed(
         cells,
         submission.label,
         submission.baseline,
-        {name: source.words(model["source"]) for name, model in models.items()},
+        {name: source.of(model["source"]) for name, model in models.items()},
         labels={cell.row: label(cell, catalogue) for cell in cells},
         float32_rows=catalogue.get("float32_rows", {}),
         work={name: work for name, work in catalogue.get("work", {}).items() if name in models},
@@ -48,7 +48,7 @@ def recomputed(
     )
     for each in submission.unmeasured:
         known = catalogue.get("rows", {}).get(each.row)
-        words = source.words(models[each.model]["source"]) if each.model in models else None
+        words = source.of(models[each.model]["source"]) if each.model in models else None
         name = known["label"] if known else each.row
         found.append(
             rows.not_measured(each, found[0], name, words, catalogue.get("work", {}).get(each.model))
