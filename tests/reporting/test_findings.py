@@ -8,15 +8,23 @@ from pages import mixed, published_row, write_rows
 from published_csv import PUBLISHED
 from reporting import findings, intake
 from reporting.columns import OWN_STATUSES, PUBLISHED_STATUSES
+from reporting.document import build
+from reporting.marks import BEST
 
 
 def rows(path):
     return intake.read([path], OWN_STATUSES)
 
 
+def found_in(own, published):
+    """The findings of the document of these rows."""
+    captions = {row["model"]: {} for row in own}
+    return build.report(list(own), list(published), captions).findings
+
+
 @pytest.fixture(scope="module")
 def published():
-    return findings.find([], intake.read(PUBLISHED, PUBLISHED_STATUSES))
+    return found_in([], intake.read(PUBLISHED, PUBLISHED_STATUSES))
 
 
 def one(found, kind, **where):
@@ -96,7 +104,7 @@ def test_rows_with_wrong_results_lead_nothing(published):
 
 def test_ties_are_ties_and_leads_have_the_interval_of_the_csv(tmp_path):
     own = rows(mixed(tmp_path, compiled=60.0))
-    found = findings.find(own, [])
+    found = found_in(own, [])
     finding = one(found, "fastest", task="inference")
     compiled = own[1]
     assert finding.text.startswith("This machine, Tiny: inference: PyTorch eager (40 ms) is first; 1.49 (")
@@ -106,8 +114,29 @@ def test_ties_are_ties_and_leads_have_the_interval_of_the_csv(tmp_path):
         finding.low,
         finding.high,
     ] == stored and finding.basis == "95 %, between processes"
-    tied = one(findings.find(rows(mixed(tmp_path / "tied")), []), "fastest", task="inference")
+    tied = one(found_in(rows(mixed(tmp_path / "tied")), []), "fastest", task="inference")
     assert "tie of PyTorch" in tied.text and tied.estimate is None and len(tied.cells) == 2
+
+
+def test_who_is_first_is_what_the_document_s_marks_say(tmp_path):
+    """Sentences and tables name the same first, whatever made the document say so."""
+    own = rows(mixed(tmp_path, compiled=60.0))
+    report = build.report(own, [], {"Tiny": {}})
+    marked = {
+        (line.row["framework"], each.quantity.column)
+        for line in report.lines()
+        for each in line.figures
+        if each.mark == BEST and each.quantity.column != "compile_s"
+    }
+    told = {
+        (finding.cells[0]["framework"], finding.cells[0]["column"])
+        for finding in report.findings
+        if finding.kind == "fastest"
+    }
+    assert told == marked and marked
+    firsts = {id(row): set() for row in own} | {id(own[1]): {"inference_ms"}}
+    turned = one(findings.find(own, [], firsts), "fastest", task="inference")
+    assert turned.text.startswith("This machine, Tiny: inference: PyTorch compiled (60 ms) is first")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +146,7 @@ def test_ties_are_ties_and_leads_have_the_interval_of_the_csv(tmp_path):
 def test_compile_time_pays_after_a_number_of_calls(tmp_path, milliseconds, words):
     own = rows(mixed(tmp_path, compiled=milliseconds))
     own[1]["compile_s"] = 12.5  # ten seconds more than the baseline
-    finding = one(findings.find(own, []), "compile")
+    finding = one(found_in(own, []), "compile")
     assert words in finding.text and "compiles 10.00 s longer than PyTorch eager" in finding.text
     if milliseconds == 20.0:
         saved = own[0]["inference_ms"] * (1 - own[1]["inference_ratio"])
@@ -130,17 +159,17 @@ def test_compile_time_pays_after_a_number_of_calls(tmp_path, milliseconds, words
 def test_footprint_against_speed_names_what_nothing_beats_in_both(tmp_path):
     own = rows(mixed(tmp_path, compiled=60.0))
     own[0]["footprint_mb"], own[1]["footprint_mb"] = 900.0, 100.0
-    finding = one(findings.find(own, []), "footprint")
+    finding = one(found_in(own, []), "footprint")
     assert (
         "nothing is both smaller and faster than PyTorch eager (900 MB, 40 ms), PyTorch compiled"
         in finding.text
     )
     own[1]["footprint_mb"] = 1000.0
-    assert "PyTorch eager (900 MB, 40 ms) is the smallest" in one(findings.find(own, []), "footprint").text
+    assert "PyTorch eager (900 MB, 40 ms) is the smallest" in one(found_in(own, []), "footprint").text
 
 
 def test_the_gate_and_failures_give_their_reasons(tmp_path):
-    found = [f.text for f in findings.find(rows(mixed(tmp_path)), []) if f.kind == "gate"]
+    found = [f.text for f in found_in(rows(mixed(tmp_path)), []) if f.kind == "gate"]
     assert found == [
         "This machine: ONNX Runtime is beyond the tolerance in Tiny: inference: relative L2 3.1e-2 > 1e-4.",
         "This machine: JAX failed in Tiny: crashed: no end after 900 s.",
@@ -154,11 +183,11 @@ def test_a_float32_row_that_is_tf32_is_told_with_the_row_that_says_so(tmp_path):
         "status": "different",
         "verdict_reasons": "inference: computes in TF32, whatever it calls itself",
     }
-    alone = said(findings.find(own, []), "ONNX Runtime has wrong results")
+    alone = said(found_in(own, []), "ONNX Runtime has wrong results")
     assert alone.text.endswith("whatever it calls itself. It has no TF32 row here.")
     honest = strict | {"status": "pass", "lane": "tf32", "verdict_reasons": None}
     others = [honest | {"framework": name} for name in ("ONNX Runtime TF32", "ONNX Runtime TF32, CUDA graph")]
-    found = said(findings.find([*own, *others], []), "ONNX Runtime has wrong results")
+    found = said(found_in([*own, *others], []), "ONNX Runtime has wrong results")
     assert found.text.endswith("whatever it calls itself. Its TF32 row is ONNX Runtime TF32 (pass).")
 
 
@@ -170,7 +199,7 @@ def test_sources_that_differ_more_than_twofold_on_like_hardware(tmp_path, publis
     )
     other = alike | {"platform": "Xeon | <Silver>"}
     theirs = intake.read([write_rows(tmp_path / "their.csv", alike, other)], PUBLISHED_STATUSES)
-    found = [f for f in findings.find(own, theirs) if f.kind == "disagreement"]
+    found = [f for f in found_in(own, theirs) if f.kind == "disagreement"]
     assert len(found) == (ratio is not None)
     for finding in found:
         assert (
@@ -189,7 +218,7 @@ def test_reduced_precision_is_held_against_its_own_float32(tmp_path):
     own[1] |= {
         f"inference_float32_ratio{end}": own[1][f"inference_ratio{end}"] for end in ("", "_low", "_high")
     }
-    finding = one(findings.find(own, []), "precision")
+    finding = one(found_in(own, []), "precision")
     assert "PyTorch compiled is 2.0" in finding.text and "times as fast as PyTorch eager, at" in finding.text
     assert "mean KL 1.2e-03" in finding.text
     assert finding.estimate == pytest.approx(1 / own[1]["inference_ratio"])
@@ -203,7 +232,7 @@ def test_wilson(count, total, low, high):
 
 
 def test_kinds_take_turns_what_is_wrong_first_and_this_runs_before_others(tmp_path, published):
-    own = findings.find(rows(mixed(tmp_path, ("Tiny", "Small"), compiled=60.0)), [])
+    own = found_in(rows(mixed(tmp_path, ("Tiny", "Small"), compiled=60.0)), [])
     found = findings.in_order([*published, *own])
     assert sorted(map(id, found)) == sorted(map(id, [*published, *own]))
     assert [each.own for each in found] == [True] * len(own) + [False] * len(published)

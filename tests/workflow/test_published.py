@@ -1,11 +1,14 @@
 """Published tables in a run's plan: submissions are recomputed, and what is refused is refused before any job."""
 
+import argparse
+import shlex
 import shutil
 import subprocess
 
 import pytest
 
 import submitted
+from reporting.document import inputs
 from runner import REPOSITORY, RUNNER, environ
 
 pytestmark = pytest.mark.slow
@@ -49,6 +52,13 @@ def test_a_submission_is_recomputed_for_report_and_page(tmp_path, plan):
     for program in ("render_report.py", "render_html.py"):
         (shown,) = [line for line in commands if program in line]
         assert "apple-m3.csv --recomputed results/published/nvidia-h200.csv" in shown
+    # Both are written from the document of the same things.
+    parser = argparse.ArgumentParser()
+    inputs.add_arguments(parser)
+    asked = [
+        vars(parser.parse_known_args(shlex.split(line)[2:])[0]) for line in commands if "render_" in line
+    ]
+    assert len(asked) == 2 and asked[0] == asked[1]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Set
+from functools import partial
 
 from arena.contract.cell import TaskName
-from reporting import comparison, machines, quantities, standing
+from reporting import machines, quantities, standing
 from reporting import markdown as md
 from reporting.columns import TASKS, Row
 from reporting.doubts import disagreements, gate
@@ -34,6 +36,9 @@ from reporting.groups import (
 from reporting.quantities import Quantity
 from reporting.trade_offs import compile_pays, reduced_precision, small_and_fast
 
+#: By ``id`` of a row, the columns in which the document gives it the first place, alone or with others.
+Firsts = Mapping[int, Set[str]]
+
 WILSON = "95 % Wilson"
 #: Kinds in the order in which they take turns where few can be shown: what is wrong, then who is fast, then costs.
 TURNS = (
@@ -50,10 +55,19 @@ DO = {"inference": "infers", "latency": "answers the smallest input", "training"
 Z = 1.959964  # 97.5th percentile of the normal distribution
 
 
-def find(own: list[Row], published: list[Row]) -> list[Finding]:
-    """Every finding of this run's rows and the published ones, by kind."""
+def find(own: list[Row], published: list[Row], firsts: Firsts) -> list[Finding]:
+    """Every finding of this run's rows and the published ones, by kind. ``firsts`` is the document's."""
     groups = grouped(own, published)
-    kinds = (fastest, speedups, wins, compile_pays, small_and_fast, reduced_precision, gate, disagreements)
+    kinds = (
+        partial(fastest, firsts=firsts),
+        speedups,
+        partial(wins, firsts=firsts),
+        compile_pays,
+        small_and_fast,
+        reduced_precision,
+        gate,
+        disagreements,
+    )
     return [finding for kind in kinds for finding in kind(groups)]
 
 
@@ -82,13 +96,13 @@ def lane_of(finding: Finding) -> str:
     return next((each["lane"] for each in finding.cells), "")
 
 
-def fastest(groups: list[Group]) -> list[Finding]:
+def fastest(groups: list[Group], firsts: Firsts) -> list[Finding]:
     """The first of each machine, model, lane and column, and how far ahead of the next; ties as ties."""
     found = []
     for group in groups:
         for quantity in quantities.of(group.rows):
             ranked = group.ranked(quantity.column, quantity.more)
-            first = quantities.best(ranked, quantity)
+            first = [row for row in ranked if quantity.column in firsts[id(row)]]
             if quantity.column == "compile_s" or len(ranked) < 2 or not first:
                 continue
             rest = [row for row in ranked if all(row is not one for one in first)]
@@ -170,7 +184,7 @@ def _range(
     )
 
 
-def wins(groups: list[Group]) -> list[Finding]:
+def wins(groups: list[Group], firsts: Firsts) -> list[Finding]:
     """By maker of the machine and task: how often each framework is first, and where it is not.
 
     What is recomputed, claimed, or the original's is counted apart.
@@ -182,14 +196,13 @@ def wins(groups: list[Group]) -> list[Finding]:
             continue
         for task in TASKS:
             if len(ranked := group.ranked(f"{task}_ms")) > 1:
-                tallies[group.own, group.evidence, who, task].append(
-                    (group, comparison.best(ranked, f"{task}_ms"))
-                )
+                first = [row for row in ranked if f"{task}_ms" in firsts[id(row)]]
+                tallies[group.own, group.evidence, who, task].append((group, first))
     found = []
     for (own, evidence, who, task), contests in tallies.items():
         entered = Counter(row["framework"] for group, _ in contests for row in group.ranked(f"{task}_ms"))
-        firsts = Counter(row["framework"] for _, first in contests for row in first)
-        for framework, count in firsts.most_common():
+        winners = Counter(row["framework"] for _, first in contests for row in first)
+        for framework, count in winners.most_common():
             of_whom = f"{who} ({evidence})" if evidence == standing.CLAIMED else who
             found.append(_share(own, of_whom, task, framework, count, entered[framework], contests))
     return found

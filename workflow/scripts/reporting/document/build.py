@@ -33,13 +33,20 @@ def report(
     absent = sorted({row["model"] for row in published}.difference(names))
     sources = comparison.sources(published, str, ages.measured(own))
     signs = {source: mark for source, (mark, _) in sources.items()}
+    models = tuple(_model(name, captions[name], groups, signs) for name in names)
+    elsewhere = tuple(_model(name, {}, groups, signs) for name in absent)
+    firsts = {
+        id(line.row): {each.quantity.column for each in line.figures if each.mark == marks.BEST}
+        for model in (*models, *elsewhere)
+        for line in model.lines
+    }
     return Report(
         own=own,
         published=published,
-        models=tuple(_model(name, captions[name], groups, signs) for name in names),
-        elsewhere=tuple(_model(name, {}, groups, signs) for name in absent),
+        models=models,
+        elsewhere=elsewhere,
         sources=tuple((mark, str(note)) for mark, note in sources.values()),
-        findings=tuple(findings.find(own, published)),
+        findings=tuple(findings.find(own, published, firsts)),
         notes=tuple(" ".join(text.split()) for text in notes),
     )
 
