@@ -20,6 +20,7 @@ from reporting import rounds as rounds_module
 from reporting.columns import OWN_STATUSES
 from reporting.document import build
 from reporting.submissions import evidence, lines, packing, table
+from reporting.writers import markdown
 from runner import REPOSITORY
 
 CARDS = [
@@ -99,6 +100,12 @@ def test_cards_and_cores_of_two_at_once_are_told(merged):
         "measured in 3 allocations, 2 of them while another card of the host was busy"
     )
     assert allotments.said([None, None]) is None
+    beside = "while another card of the host was busy"
+    assert allotments.said(["a (1 round, beside b)"]) == f"measured in 1 allocation {beside}"
+    assert allotments.said(["a (1 round, beside b); b (2 rounds, beside a)"]) == (
+        f"measured in 2 allocations, each {beside}"
+    )
+    assert allotments.said(["a (1 round, card 0)"]) == "measured in 1 allocation"
 
 
 def test_machines_of_two_hosts_are_not_beside_each_other(tmp_path):
@@ -251,6 +258,9 @@ def test_a_cell_that_nobody_measured_is_in_the_table_with_its_reason(tmp_path, s
     (line,) = [each for each in report.lines() if (each.row["model"], each.row["row"]) == ("F", "jax")]
     assert {(each.text, each.why) for each in line.figures} == {("—", f"not measured: {NEVER[0]}")}
     assert closing.tally(found) == "3 pass, 3 not measured"
+    text = markdown.render(report, REPOSITORY / "report/report.md.j2")
+    assert "processes that each cell got (2)" in " ".join(text.split())
+    assert f"not measured: {NEVER[0]}." in text
     # Without the account's word a cell without records is a fault.
     monkeypatch.setattr(sys, "argv", [*map(str, words), "--unmeasured", json.dumps(told[:2])])
     with pytest.raises(SystemExit, match="F / jax: no round among the files given"):

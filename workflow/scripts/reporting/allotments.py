@@ -254,7 +254,10 @@ def said(texts: Iterable[str | None]) -> str | None:
         return None
     told = f"measured in {len(beside)} allocation{'s' * (len(beside) > 1)}"
     count = sum(beside.values())
-    return f"{told}, {count} of them while another card of the host was busy" if count else told
+    if not count:
+        return told
+    which = "" if len(beside) == 1 else ", each" if count == len(beside) else f", {count} of them"
+    return f"{told}{which} while another card of the host was busy"
 
 
 def ranges(numbers: Sequence[int]) -> str:

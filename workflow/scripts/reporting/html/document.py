@@ -82,7 +82,7 @@ def _view(
         "quantities": named,
         "tally": closing.tally(own),
         "told": told,
-        "rounds": sorted({int(row["rounds"]) for row in own}),
+        "rounds": sorted({int(row["rounds"]) for row in own if row["rounds"]}),
         "glance": _glance(report, tables, named),
         "models": models,
         "families": list(growth),

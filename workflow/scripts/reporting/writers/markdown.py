@@ -39,7 +39,7 @@ def render(report: Report, template: Path) -> str:
         "tally": closing.tally(own),
         "lanes": len({row["lane"] for row in own}) > 1,
         "machine_names": list(dict.fromkeys(row["platform"] for row in own)),
-        "rounds": sorted({int(row["rounds"]) for row in own}),
+        "rounds": sorted({int(row["rounds"]) for row in own if row["rounds"]}),
         "summaries": summary.table(report),
         "upkeep": serving.upkeep(own),
         "scale": scale_axis.table(own, report.published),
