@@ -5,11 +5,11 @@ import pytest
 import golden
 import records
 from platform_csv import analysis_of, good, own_csv
-from published_csv import write_csv
-from reporting import analysis, columns, intake, tables
+from published_csv import HEADER, write_csv
+from reporting import analysis, columns, intake, standing, tables
 from reporting.document import build
 from reporting.document.reasons import listed
-from reporting.document.types import by_group, place
+from reporting.document.types import Cell, Work, by_group, place
 from reporting.quantities import TIMES
 from reporting.writers.text_tables import aligned
 
@@ -87,6 +87,28 @@ def test_published_figures_name_their_table_and_each_of_several(tmp_path):
     # A machine belongs to its file.
     assert [len(group) for group in by_group(report.models[0].lines)] == [1, 1, 1]
     assert (pytorch.machine, jax.machine) == ("Desk (a.csv)", "Desk (b.csv)")
+
+
+def test_a_line_s_facts_have_their_types_whatever_its_table_lacks(tmp_path):
+    header = f"{HEADER},batch,sequence,forward_flops,scale_of,inference_energy_j"
+    lines = [
+        "Desk,Tiny,JAX,,,match,1,40,4,120,6.01,8,128,2e9,Small,1.5",
+        "Desk,Tiny,X,1,CPU,failed,,,,,,,,,,",
+    ]
+    path = write_csv(tmp_path / "a.csv", *lines, header=header)
+    report = document(
+        tmp_path, good("eager"), [records.verdict_record("eager")], ("eager",), intake.published([path])
+    )
+    mine, full, bare = report.models[0].lines
+    assert (mine.cell.platform_id, mine.cell.row, mine.cell.table, mine.cell.status) == (
+        "local",
+        "eager",
+        "",
+        "pass",
+    )
+    assert full.cell == Cell("Tiny", "JAX", "", "", "match", "", "", "a.csv", standing.CLAIMED)
+    assert full.work == Work("Small", 2e9, 8, 128, None, 1.5) and type(full.work.batch) is int
+    assert bare.work == Work(None, None, None, None, None, None) and bare.cell.version == "1"
 
 
 def test_a_printed_zero_is_never_first_and_keeps_the_place_from_the_others(tmp_path):

@@ -162,7 +162,7 @@ def of_models(models: Iterable[Model], quantity: Quantity, strict: bool = False)
         for lines in by_group(model.lines):
             found = zip(lines, to_best(lines, quantity, strict), strict=True)
             ratios.setdefault((lines[0].machine, lines[0].lane), []).append(
-                {line.row["framework"]: ratio for line, ratio in found if ratio is not None}
+                {line.cell.framework: ratio for line, ratio in found if ratio is not None}
             )
     return {place: over_models(by_model) for place, by_model in ratios.items()}
 

@@ -9,7 +9,7 @@ from reporting import ages, comparison, findings, marks, origins, quantities, sc
 from reporting.columns import Row
 from reporting.details import SERIES
 from reporting.document.reasons import why
-from reporting.document.types import Figure, Line, Model, Report, Source
+from reporting.document.types import Cell, Figure, Line, Model, Report, Source, Work
 from reporting.groups import Group, grouped
 from reporting.quantities import Quantity
 
@@ -119,6 +119,8 @@ def lines(
                 machine=group.platform,
                 own=group.own,
                 lane=group.lane,
+                cell=_cell(row),
+                work=_work(row),
                 row=row,
                 figures=tuple(figures),
                 loss=_loss(row, source, strict),
@@ -128,6 +130,29 @@ def lines(
             )
         )
     return found
+
+
+def _cell(row: Row) -> Cell:
+    optional = ("version", "backend", "platform_id", "row", "evidence")
+    return Cell(
+        model=row["model"],
+        framework=row["framework"],
+        status=row["status"],
+        table=row.get("source") or "",
+        **{name: row.get(name) or "" for name in optional},
+    )
+
+
+def _work(row: Row) -> Work:
+    batch, sequence = row.get("batch"), row.get("sequence")
+    return Work(
+        scale_of=row.get("scale_of"),
+        forward_flops=row.get("forward_flops"),
+        batch=None if batch is None else int(batch),
+        sequence=None if sequence is None else int(sequence),
+        peak_tflops=row.get("peak_tflops"),
+        energy_j=row.get("inference_energy_j"),
+    )
 
 
 def _first(rows: Sequence[Row], both: Sequence[views.Marks], quantity: Quantity) -> list[Row]:

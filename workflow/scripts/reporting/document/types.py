@@ -52,13 +52,42 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """Who a line is, by its table; text is empty where the table says nothing."""
+
+    model: str
+    framework: str  # the row's label
+    version: str
+    backend: str
+    status: str  # one of reporting.columns.PUBLISHED_STATUSES
+    platform_id: str  # the machine's name in the configuration
+    row: str  # the row's id there
+    table: str  # the file of what was measured elsewhere
+    evidence: str  # what that rests on (reporting.standing)
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much a line's inference computes, and at what cost; None where it is not known."""
+
+    scale_of: str | None  # the model that this one varies
+    forward_flops: float | None
+    batch: int | None
+    sequence: int | None
+    peak_tflops: float | None  # of the card in this precision
+    energy_j: float | None  # of an inference
+
+
+@dataclass(frozen=True)
 class Line:
     """One cell: a framework's row on a machine, for one model."""
 
     machine: str  # as readers tell it from the others
     own: bool  # whether this run measured it
     lane: str  # "" where its table names none
-    row: Row  # every fact of it, by column
+    cell: Cell
+    work: Work
+    row: Row  # every fact of it, by column: for what prints whole rows
     figures: tuple[Figure, ...]  # of the model's quantities, in their order
     loss: Figure
     source: Source

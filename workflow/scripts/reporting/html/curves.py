@@ -21,7 +21,7 @@ Work = tuple[float, str, int, int]  # operations, model, batch, sequence
 
 def family(model: Model) -> str:
     """The model that this one varies; itself if it varies none."""
-    return next((line.row["scale_of"] for line in model.lines if line.row.get("scale_of")), model.name)
+    return next((line.work.scale_of for line in model.lines if line.work.scale_of), model.name)
 
 
 def data(tables: Tables, report: Report) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def data(tables: Tables, report: Report) -> dict[str, Any]:
 
 
 def _counts(line: Line, tables: Tables) -> bool:
-    return bool(line.row.get("forward_flops")) and line.machine in tables.platforms
+    return bool(line.work.forward_flops) and line.machine in tables.platforms
 
 
 def _family(tables: Tables, lines: Iterable[Line]) -> dict[str, Any]:
@@ -54,16 +54,16 @@ def _family(tables: Tables, lines: Iterable[Line]) -> dict[str, Any]:
         place = (
             tables.platforms[line.machine],
             tables.lanes.number(md.one_line(line.lane)),
-            tables.frameworks.number(md.one_line(line.row["framework"])),
+            tables.frameworks.number(md.one_line(line.cell.framework)),
         )
         at = work.index(_work(line))
-        peaks.setdefault(place, line.row.get("peak_tflops"))
+        peaks.setdefault(place, line.work.peak_tflops)
         for task in scale_axis.FACTORS:
             rate = scale_axis.tflops(line.row, task)
             if rate and _ranked(line, task):
                 curve = curves.setdefault(place, {}).setdefault(task, [None] * len(work))
                 curve[at] = float(f"{rate:.3g}")
-        joules = line.row.get("inference_energy_j")
+        joules = line.work.energy_j
         if joules and _ranked(line, "inference"):
             energies.setdefault(place, [None] * len(work))[at] = float(f"{joules:.3g}")
     kept = {
@@ -84,8 +84,8 @@ def _family(tables: Tables, lines: Iterable[Line]) -> dict[str, Any]:
 
 def _work(line: Line) -> Work:
     """A line's work, to be put in order; 0 for what is not known."""
-    batch, sequence = (int(line.row.get(name) or 0) for name in ("batch", "sequence"))
-    return line.row["forward_flops"], line.row["model"], batch, sequence
+    work = line.work
+    return work.forward_flops or 0.0, line.cell.model, work.batch or 0, work.sequence or 0
 
 
 def _giga(operations: float) -> float:

@@ -83,7 +83,7 @@ def collect(
     blocks: list[dict[str, Any]] = []
     for line in lines:
         row = line.row
-        place = (row.get("platform_id") or "", row["model"], row.get("row") or "")
+        place = (line.cell.platform_id, line.cell.model, line.cell.row)
         if line.own and (found := records.get(place)):
             names[id(row)] = f"cell-{len(blocks)}"
             found.sort(key=lambda each: each.round)

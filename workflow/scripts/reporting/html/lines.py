@@ -65,11 +65,11 @@ class Tables:
         return {
             "platform": line.machine,
             "source": line.source_mark or None,
-            "framework": md.one_line(line.row["framework"]),
-            "version": md.one_line(line.row["version"] or ""),
+            "framework": md.one_line(line.cell.framework),
+            "version": md.one_line(line.cell.version),
             "lane": shown_lane(line),
             "backend": backend(line.row),
-            "status": line.row["status"],
+            "status": line.cell.status,
             "evidence": self.evidence.get(id(line.row)),
             "figures": [figure(each) for each in line.figures],
             "loss": figure(line.loss) if line.loss.shown else None,
@@ -77,7 +77,7 @@ class Tables:
 
     def _add_keys(self, keys: dict[str, Any], line: Line, number: int) -> None:
         self._add_names(keys, line)
-        keys["framework"].append(self.frameworks.number(md.one_line(line.row["framework"])))
+        keys["framework"].append(self.frameworks.number(md.one_line(line.cell.framework)))
         loss = line.loss.value
         keys["loss"].append(loss if loss is not None and loss < float("inf") else None)
         for each in line.figures:
@@ -108,7 +108,7 @@ class Tables:
             for view, columns in shown:
                 names = {
                     "platform": group[0].machine,
-                    "model": group[0].row["model"],
+                    "model": group[0].cell.model,
                     "lane": shown_lane(group[0]),
                 }
                 found.append(names | {"own": group[0].own, "view": view, "columns": columns})
@@ -125,11 +125,11 @@ class Tables:
             words = {"compatible": each.mark, "rigorous": each.strict, "why": each.strict_why}
             where = (id(line.row), *words.values())
             if where not in alike:
-                names = {"platform": line.machine, "model": line.row["model"]}
-                names |= {"framework": md.one_line(line.row["framework"])}
+                names = {"platform": line.machine, "model": line.cell.model}
+                names |= {"framework": md.one_line(line.cell.framework)}
                 alike[where] = names | words | {"columns": [], "figures": []}
                 self._add_names(keys, line)
-                keys["framework"].append(self.frameworks.number(md.one_line(line.row["framework"])))
+                keys["framework"].append(self.frameworks.number(md.one_line(line.cell.framework)))
             alike[where]["columns"].append(each.quantity.heading)
             alike[where]["figures"].append(each.text)
         lines += alike.values()
@@ -168,7 +168,7 @@ def winner(first: Place | None) -> dict[str, Any] | None:
         return None
     point, low, high = first.ahead or (None, None, None)
     return {
-        "names": [md.one_line(line.row["framework"]) for line in first.lines],
+        "names": [md.one_line(line.cell.framework) for line in first.lines],
         "figures": list(dict.fromkeys(each.text for each in first.figures)),
         "ahead": "" if point is None else md.significant(point),
         "interval": "" if low is None or high is None else md.interval(low, high),

@@ -70,14 +70,10 @@ def sentences(tables: Tables, found: Sequence[Finding]) -> dict[str, Any]:
 
 def protocol(line: Line) -> str:
     """Whose way of measuring a line follows: machines of one are held against each other, a claim against none."""
-    evidence = line.row.get("evidence")
+    evidence = line.cell.evidence
     if line.own or evidence == standing.RECOMPUTED:
         return "arena"
-    return (
-        standing.ORIGINAL
-        if evidence == standing.ORIGINAL
-        else f"{standing.CLAIMED}: {line.row.get('source')}"
-    )
+    return standing.ORIGINAL if evidence == standing.ORIGINAL else f"{standing.CLAIMED}: {line.cell.table}"
 
 
 def _place(tables: Tables, machine: str, lane: str) -> tuple[int, int]:

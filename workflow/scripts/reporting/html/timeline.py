@@ -34,7 +34,7 @@ def data(tables: Tables, report: Report, before: Mapping[str, Sequence[Sequence[
     for model in report.models:
         lines: dict[str, list[Line]] = {}
         for line in model.of(own=True):
-            lines.setdefault(line.row.get("platform_id") or "", []).append(line)
+            lines.setdefault(line.cell.platform_id, []).append(line)
         for platform, members in lines.items():
             found = _machine(tables, members, cells.get(platform, []), days.get(platform, []))
             if found["curves"]:
@@ -44,10 +44,10 @@ def data(tables: Tables, report: Report, before: Mapping[str, Sequence[Sequence[
 
 def of_cell(tables: Tables, past: Mapping[str, Any], line: Line) -> list[Any] | None:
     """Where ``data`` has a cell's own times: [model, machine, number of its curve]; None where it has none."""
-    model, machine = line.row["model"], tables.platforms.get(line.machine, -1)
+    model, machine = line.cell.model, tables.platforms.get(line.machine, -1)
     place = [
         tables.lanes.get(md.one_line(line.lane), -1),
-        tables.frameworks.get(md.one_line(line.row["framework"]), -1),
+        tables.frameworks.get(md.one_line(line.cell.framework), -1),
     ]
     curves = past.get(model, {}).get(machine, {}).get("curves", [])
     return next(([model, machine, at] for at, each in enumerate(curves) if list(each[:2]) == place), None)
@@ -77,7 +77,7 @@ def _machine(
         rows = comparable([run.get(_cell(line.row)) for run in runs])
         tasks = {task: found for task in TASKS if len(found := points(rows, task)) > 1}
         if tasks:
-            framework = tables.frameworks.number(md.one_line(line.row["framework"]))
+            framework = tables.frameworks.number(md.one_line(line.cell.framework))
             curves.append((tables.lanes.number(md.one_line(line.lane)), framework, tasks))
     kept = sorted({each[0] for _, _, tasks in curves for found in tasks.values() for each in found})
     number = {run: at for at, run in enumerate(kept)}

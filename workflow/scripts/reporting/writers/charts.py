@@ -29,7 +29,7 @@ def _bar(line: Line, told: Figure) -> dict[str, Any]:
     low, high = told.interval or (value, value)
     noisy = " ~" if NOISY in told.notes else ""
     return {
-        "framework": md.one_line(line.row["framework"]),
+        "framework": md.one_line(line.cell.framework),
         "value": value,
         "low": low,
         "high": high,

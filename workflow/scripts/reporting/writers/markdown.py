@@ -124,7 +124,7 @@ def _winners(lines: Sequence[Line]) -> dict[str, Any]:
 
 def _named(first: Place) -> md.Markdown:
     names = [
-        f"{md.escaped(line.row['framework'])} {each.text}"
+        f"{md.escaped(line.cell.framework)} {each.text}"
         for line, each in zip(first.lines, first.figures, strict=True)
     ]
     return md.Markdown(("tie: " if len(names) > 1 else "") + ", ".join(names))
@@ -165,7 +165,7 @@ def reasons(lines: Sequence[Line]) -> list[dict[str, Any]]:
     return [
         {
             "machine": machine,
-            "frameworks": listed([line.row["framework"] for line in same]),
+            "frameworks": listed([line.cell.framework for line in same]),
             "columns": f", {listed(titles)}" if titles else "",
             "why": why.removesuffix("."),
             "again": None if mark == marks.ABSENT else _commands(same),
