@@ -8,14 +8,13 @@ import pytest
 
 import allocations
 import collect_platform
-import submission
 import submitted
 import take_submission
 from allotted import SOURCE, round_record, verdict
 from arena import files
 from arena.contract import codec
 from arena.weights import source
-from reporting import allotments, analysis, catalogue, closing, comparison, export, intake, rows, tables
+from reporting import allotments, analysis, closing, comparison, export, intake, rows, tables
 from reporting import rounds as rounds_module
 from reporting.columns import OWN_STATUSES
 from reporting.document import build
@@ -198,9 +197,9 @@ LACKING = [
 ]
 SHORT = {"models": ["A", "F"], "rows": ["pytorch-eager", "onnxruntime", "jax"], "baseline": "pytorch-eager"}
 FRAMEWORKS = {
-    "pytorch": {"rows": {"pytorch-eager": {"lane": "float32"}}},
-    "jax": {"rows": {"jax": {"lane": "float32"}}},
-    "onnxruntime": {"rows": {"onnxruntime": {"lane": "float32"}}},
+    "pytorch": {"rows": {"pytorch-eager": {"lane": "float32"}}, "unsupported": {}},
+    "jax": {"rows": {"jax": {"lane": "float32"}}, "unsupported": {}},
+    "onnxruntime": {"rows": {"onnxruntime": {"lane": "float32"}}, "unsupported": {}},
 }
 NEVER = ("the card was given back", "the last allocation ended before its turn")
 
@@ -265,6 +264,23 @@ def test_a_cell_that_nobody_measured_is_in_the_table_with_its_reason(tmp_path, s
     monkeypatch.setattr(sys, "argv", [*map(str, words), "--unmeasured", json.dumps(told[:2])])
     with pytest.raises(SystemExit, match="F / jax: no round among the files given"):
         collect_platform.main()
+
+
+def test_what_a_framework_cannot_run_needs_no_word_of_the_account(tmp_path, short):
+    reason = {"code": "unsupported-operator", "why": "It has no such convolution."}
+    frameworks = FRAMEWORKS | {"jax": FRAMEWORKS["jax"] | {"unsupported": {"F": reason}}}
+    path = tmp_path / "short.jsonl"
+    path.write_text(packing.packed(short, "h200", CONFIG | {"run": SHORT, "frameworks": frameworks}))
+    rows = {row: {"framework": row, "lane": "float32", "label": row, "options": {}} for row in ("jax",)}
+    found = evidence.read(path, {"models": {}, "rows": {"jax": rows["jax"] | {"unsupported": {"F": reason}}}})
+    said = {(each.model, each.row): (each.code, each.why) for each in found.unmeasured}
+    assert said == {
+        ("A", "onnxruntime"): ("not-measured", NEVER[1]),
+        ("F", "onnxruntime"): ("not-measured", NEVER[1]),
+        ("F", "jax"): ("unsupported-operator", "It has no such convolution."),
+    }
+    (row,) = [row for row in recomputed(found) if (row["model"], row["row"]) == ("F", "jax")]
+    assert (row["reason_code"], row["rounds"]) == ("unsupported-operator", 0)
 
 
 def test_a_submission_tells_what_it_lacks(tmp_path, short):
@@ -403,56 +419,3 @@ def test_a_cell_on_two_cards_is_not_packed(tmp_path):
     files.write_json(path, record)
     with pytest.raises(allocations.AllocationError, match="A/pytorch-eager ran on cards GPU-0, GPU-1"):
         allocations.pack(tmp_path / "a1/results", "gpu", "a1", tmp_path / "again.tar.gz")
-
-
-@pytest.fixture(scope="module")
-def h200(tmp_path_factory):
-    """The published H200's records, as the directory that they were measured in had them; and their own table."""
-    config = submission.resolved([REPOSITORY / "config/gpu.yaml"])
-    known = catalogue.of(config)
-    found = evidence.read(REPOSITORY / "report/published/nvidia-h200.jsonl", known)
-    results = tmp_path_factory.mktemp("h200") / "results"
-    for cell in found.cells:
-        for record in cell.rounds:
-            codec.write(
-                results / f"benchmarks/h200/{cell.model}/{cell.row}/round-{record.round}.json", record
-            )
-        codec.write(results / f"validation/h200/{cell.model}/{cell.row}.json", cell.verdict)
-    for name, model in found.models.items():
-        files.write_json(results / f"models/{name}/source.json", model["source"])
-        files.write_json(results / f"models/{name}/config.json", model["architecture"])
-    return results, config, table.recomputed(found, config["gate"], known, 0.02)
-
-
-def test_the_published_h200_s_two_cards_are_two_allocations(tmp_path, h200):
-    """One directory, two cards at once, sixteen cores each: docs/gpu.md tells which model ran on which."""
-    results, config, before = h200
-    allocations.pack(results, "h200", "a1", tmp_path / "a1.tar.gz")
-    said = allocations.merge([tmp_path / "a1.tar.gz"], tmp_path / "results", "h200", "pytorch-eager")
-    assert said.endswith("76 rounds of 30 cells from 2 allocations")
-    path = tmp_path / "again.jsonl"
-    path.write_text(packing.packed(tmp_path / "results", "h200", config, "NVIDIA H200"))
-    known = catalogue.of(config)
-    found = evidence.read(path, known)
-    parts = found.account.allocations
-    assert [sorted({share.cell.split("/")[0] for share in each.rounds}) for each in parts] == [
-        ["SmolLM2-135M", "Whisper-tiny"],
-        ["ResNet-50", "SmolVLA", "StableDiffusion"],
-    ]
-    assert [each.cores for each in parts] == [[16], [16]] and {each.host for each in parts} == {"host 1"}
-    for one, other in (parts, parts[::-1]):
-        assert [each.id for each in one.beside] == [other.id]
-        assert one.beside[0].rounds > len(one.rounds) / 2
-    after = table.recomputed(found, config["gate"], known, 0.02)
-    assert [(row["model"], row["row"], row["status"]) for row in after] == [
-        (row["model"], row["row"], row["status"]) for row in before
-    ]
-    for old, new in zip(before, after, strict=True):
-        # Each card's rounds are blocks of their own; before, they were taken for one.
-        if "inference_ms" in old:
-            assert new["inference_ms"] == pytest.approx(old["inference_ms"], rel=0.05), (
-                old["model"],
-                old["row"],
-            )
-    assert {row["allocations"].split(" (")[0] for row in after} == {"a1-1", "a1-2"}
-    assert json.dumps(codec.encode(found.account)).count("GPU-") == 0

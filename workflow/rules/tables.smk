@@ -55,18 +55,24 @@ def merged_rounds(platform):
 
 @cache
 def unmeasured(platform):
-    """The cells of which those allocations say why they were not measured, as collect_platform.py takes them."""
+    """The cells that those allocations lack, as collect_platform.py takes them: their framework cannot run the model,
+    or the account says why nobody measured them."""
     found = []
     for account in accounts(platform):
         for cell in run_cells(platform):
             model, row = cell["model"], cell["row"]
-            why = account.why_missing(model, row)
-            if why and f"{model}/{row}" not in merged_rounds(platform):
-                about = {
-                    "framework": FRAMEWORKS[row]["id"],
-                    "lane": FRAMEWORKS[row]["lane"],
-                }
-                found.append({"model": model, "row": row, **about, "why": why})
+            if f"{model}/{row}" in merged_rounds(platform):
+                continue
+            about = {
+                "framework": FRAMEWORKS[row]["id"],
+                "lane": FRAMEWORKS[row]["lane"],
+            }
+            entry = CONFIG["frameworks"][about["framework"]]
+            reason = frameworks.model_reason(entry, model, MODELS[model]["definition"])
+            if why := account.why_missing(model, row):
+                reason = reason or {"why": why}
+            if reason:
+                found.append({"model": model, "row": row, **about, **reason})
     return found
 
 

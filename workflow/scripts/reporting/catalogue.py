@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from arena.configuration.frameworks import model_reason
 from arena.configuration.loader import float32_row
 from models import flops
 
@@ -14,7 +15,8 @@ MODEL = ("definition", "loss", "architecture", "workload")
 def of(config: Mapping[str, Any]) -> dict[str, Any]:
     """``models``, ``rows``, ``float32_rows`` and ``work`` of a resolved configuration; plain JSON.
 
-    ``work`` has each model's ``scale_of`` and ``forward_flops``, as ``reporting.rows`` takes them.
+    A row's ``unsupported`` has model -> {code, why} of those that it runs on no device. ``work`` has each model's
+    ``scale_of`` and ``forward_flops``, as ``reporting.rows`` takes them.
     """
     frameworks, models = config["frameworks"], config["models"]
     rows = {
@@ -23,6 +25,11 @@ def of(config: Mapping[str, Any]) -> dict[str, Any]:
             "lane": variant["lane"],
             "label": variant["label"],
             "options": variant["options"],
+            "unsupported": {
+                model: reason
+                for model in models
+                if (reason := model_reason(entry, model, models[model]["definition"]))
+            },
         }
         for name, entry in frameworks.items()
         for row, variant in entry["rows"].items()

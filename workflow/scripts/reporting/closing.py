@@ -10,7 +10,7 @@ from reporting import markdown as md
 from reporting.columns import TIMED, Row
 from reporting.comparison import platforms
 from reporting.details import MEASURED, framework
-from reporting.outcome import NOT_MEASURED_CODE
+from reporting.rounds import NOT_MEASURED_CODE
 
 ABSENT = "not measured"
 TEXTS = ("cpu", "cpu_id", "device", "kernel", "os", "python", "commit")  # facts of a machine

@@ -7,8 +7,6 @@ from arena.contract.round import Round
 from reporting.columns import Row
 from reporting.rounds import RecordedCell
 
-#: The code of a cell that was to be measured, and that nobody measured: time was up.
-NOT_MEASURED_CODE = "not-measured"
 LOG_LINES = 20  # of a failed round's log that are shown
 EXACT = "identical to the float64 reference bit for bit: implausibly exact"
 

@@ -34,15 +34,20 @@ class RecordedCell:
         return self.allotted or [record.round for record in self.rounds]
 
 
+#: The code of a cell that was to be measured, and that nobody measured: time was up.
+NOT_MEASURED_CODE = "not-measured"
+
+
 @dataclass(frozen=True)
 class Unmeasured:
-    """A (model, row) that was to be measured, and that nobody measured."""
+    """A (model, row) of which there is no round: nobody came to it, or its framework cannot run the model."""
 
     model: str
     row: str
     framework: str
     lane: str
     why: str
+    code: str = NOT_MEASURED_CODE
 
 
 def cells(

@@ -13,7 +13,7 @@ from arena.weights.source import Weights
 from reporting import generation, gpu, nodes, retry
 from reporting.columns import TIMED, Row
 from reporting.fields import flag, megabytes, six
-from reporting.outcome import LOG_LINES, NOT_MEASURED_CODE, culprit, exact, reason_of, skipped, status
+from reporting.outcome import LOG_LINES, culprit, exact, reason_of, skipped, status
 from reporting.rounds import RecordedCell, Unmeasured
 from reporting.timing import Key, add_first, add_ratios, key, samples, timed, timings
 
@@ -69,7 +69,7 @@ def rows(
 def not_measured(
     cell: Unmeasured, like: Row, label: str, weights: Weights | None, work: Row | None = None
 ) -> Row:
-    """The row of a cell that nobody measured: who it would be, and why it is not there.
+    """The row of a cell without rounds: who it would be, and why it is not there.
 
     ``like`` is any measured row of the same table, ``label`` what this one is called.
     """
@@ -81,7 +81,7 @@ def not_measured(
         "framework_family": cell.framework,
         "lane": cell.lane,
         "status": "unsupported",
-        "reason_code": NOT_MEASURED_CODE,
+        "reason_code": cell.code,
         "reason_detail": cell.why,
         "rounds": 0,
         "weights": weights and weights.words,

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from reporting import markdown as md
 from reporting.columns import Row
 from reporting.marks import ABSENT, BEST, CLOSE, FAILED, STRUCK
-from reporting.outcome import NOT_MEASURED_CODE
 from reporting.quantities import Quantity
+from reporting.rounds import NOT_MEASURED_CODE
 
 PART = re.compile(r"(?:^|; )(inference|latency|decode|training): ")
 JUDGED = {STRUCK: "wrong", CLOSE: "close, so not ranked"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +178,9 @@ def _unmeasured(
             if not 0 < len(found.why) <= LONGEST_NAME:
                 raise ValueError(f"why: expected words, {LONGEST_NAME} characters at most")
             seen.add((found.model, found.row))
-            yield found
+            # What a framework cannot run is this project's to say, whatever the file has for a reason.
+            reason = known.get("rows", {}).get(found.row, {}).get("unsupported", {}).get(found.model)
+            yield replace(found, **reason) if reason else found
 
 
 class At:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from arena import files
+from arena.configuration.frameworks import model_reason
 from arena.contract import codec
 from arena.contract import round as contract_round
 from arena.contract import verdict as contract_verdict
@@ -221,16 +222,18 @@ def _allocations(path: Path, written: Iterable[Mapping[str, Any]]) -> list[dict[
 def _missing(
     path: Path, absent: Iterable[tuple[str, str]], config: Mapping[str, Any]
 ) -> Iterable[dict[str, Any]]:
-    """Those of the cells without records of which the account says why."""
+    """Those of the cells without records of which the account says why, or that their framework cannot run."""
     account = allotments.read(path)
     known = {
-        row: {"framework": name, "lane": variant["lane"]}
+        row: (name, entry, variant["lane"])
         for name, entry in config["frameworks"].items()
         for row, variant in entry["rows"].items()
     }
     for model, row in absent:
-        if why := account.why_missing(model, row):
-            yield {"model": model, "row": row, **known[row], "why": why}
+        name, entry, lane = known[row]
+        reason = model_reason(entry, model, config["models"][model]["definition"])
+        if why := reason["why"] if reason else account.why_missing(model, row):
+            yield {"model": model, "row": row, "framework": name, "lane": lane, "why": why}
 
 
 def _round(path: Path, record: Round, cards: Numbers, jobs: Numbers) -> dict[str, Any]:
