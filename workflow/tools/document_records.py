@@ -21,6 +21,7 @@ from arena.contract.decision import Decision
 from arena.contract.measured import Measured
 from arena.contract.round import Round
 from arena.contract.verdict import Verdict
+from reporting.allotments import Account
 
 # By the name of the file, workflow/schemas/{name}.schema.json.
 RECORDS = {
@@ -31,6 +32,7 @@ RECORDS = {
     "verdict": Verdict,
     "decision": Decision,
     "build": Built,
+    "allocations": Account,
 }
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 PLAIN = {str: "string", Path: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}

@@ -11,6 +11,7 @@ import records
 from arena.contract import codec
 from arena.contract.cell import Job
 from arena.contract.measured import Measured
+from arena.contract.round import Gpu
 from runner import REPOSITORY
 
 SCHEMAS = REPOSITORY / "workflow" / "schemas"
@@ -43,6 +44,27 @@ MADE = {
         "program_bytes": 5,
         "seconds": 1.5,
         "build": {"flags": "", "features": [], "target_cpu": None},
+    },
+    "allocations": {
+        "schema": 2,
+        "allocations": [
+            {
+                "id": "a1",
+                "host": "host 1",
+                "began": "2026-11-28T09:00:00+00:00",
+                "ended": "2026-11-28T09:10:00+00:00",
+                "commits": ["abc123"],
+                "cards": [codec.encode(Gpu(name="NVIDIA H200", index=0))],
+                "kernels": ["Linux 6"],
+                "cpus": [[0, 1]],
+                "cores": [2],
+                "sm_mhz": [345.0, 1980.0],
+                "beside": [{"id": "a2", "rounds": 3}],
+                "judged": ["Tiny/eager"],
+                "rounds": [{"cell": "Tiny/eager", "there": 1, "here": 1}],
+            }
+        ],
+        "missing": [{"cells": "*/jax", "why": "time was up"}],
     },
 }
 
