@@ -172,6 +172,27 @@ def test_a_second_report_says_what_changed_since_and_keeps_saying_so(tmp_path):
         assert [row[:4] for row in rows[1:2]] == [["slower", "This machine", "Tiny", "PyTorch eager"]]
 
 
+def test_a_report_says_which_versions_changed_since_the_last(tmp_path):
+    render(tmp_path, mixed(tmp_path))
+
+    def newer(rows):
+        for row in rows:
+            row["kernel"] = "Linux 9"
+            if row["row"] == "eager":
+                row["packages"] = row["packages"] | {"torch": "2.14.0"}
+
+    page = render(tmp_path, edit(mixed(tmp_path), newer))
+    content = json.loads((page.parent / "report.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(SCHEMA).validate(content)
+    moved = [(each["name"], each["new"], each["frameworks"]) for each in content["changes"]["versions"]]
+    assert sorted(moved) == [
+        ("kernel", "Linux 9", ["every framework"]),
+        ("torch", "2.14.0", ["PyTorch eager"]),
+    ]
+    text = " ".join("".join(Outline(page.read_text(encoding="utf-8")).words).split())
+    assert "torch 2.13.0 → 2.14.0 PyTorch eager" in text
+
+
 HOSTILE = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',

@@ -1,6 +1,7 @@
 """Two tables, or two runs, compared: what is said and what the exit status is."""
 
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -120,3 +121,35 @@ def test_what_cannot_be_read_exits_with_two(tmp_path, arguments, words):
     script = REPOSITORY / "workflow/tools/compare.py"
     done = subprocess.run([sys.executable, script, *arguments], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2 and words in done.stderr and done.stdout == ""
+
+
+def test_versions_that_differ_are_told_once_for_all_cells(tmp_path, old, capsys):
+    def packages(jax, numpy):
+        return json.dumps({"jax": jax, "jaxlib": jax, "numpy": numpy})
+
+    first = edited(
+        old, tmp_path / "first.csv", *((n, {"packages": packages("0.10.2", "2.4.5")}) for n in (0, 1))
+    )
+    second = edited(
+        old, tmp_path / "second.csv", *((n, {"packages": packages("0.10.3", "2.4.5")}) for n in (0, 1))
+    )
+    second = edited(
+        second, tmp_path / "third.csv", *((n, {"kernel": "Linux 7", "version": "9.9"}) for n in range(4))
+    )
+    run(first, second)
+    lines = capsys.readouterr().out.split("## Versions\n\n")[1].split("\n\n")[0].splitlines()
+    rows = tables.read([second], OWN_STATUSES)
+    names = [row["framework"] for row in rows[:2]]
+    assert lines[:2] == [
+        f"- jax 0.10.2 → 0.10.3 ({', '.join(names)})",
+        f"- jaxlib 0.10.2 → 0.10.3 ({', '.join(names)})",
+    ]
+    assert any(
+        line.startswith("- kernel ") and line.endswith("→ Linux 7 (every framework)") for line in lines
+    )
+    assert [line for line in lines if line.endswith(f"→ 9.9 ({names[0]})")] == [
+        f"- {names[0]} 2.13.0 → 9.9 ({names[0]})"
+    ]
+    assert not any("numpy" in line for line in lines)
+    run(second, second)
+    assert "## Versions" not in capsys.readouterr().out

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import library  # noqa: F401
 from arena import files
-from reporting import changes, tables
+from reporting import changes, tables, versions
 from reporting import markdown as md
 from reporting.changes import Change
 from reporting.columns import PUBLISHED_STATUSES, Row
@@ -47,11 +47,13 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     args = arguments()
     try:
-        found = changes.compare(read(args.old), read(args.new), args.threshold)
+        old, new = read(args.old), read(args.new)
+        found = changes.compare(old, new, args.threshold)
+        moved = versions.moved(old, new)
     except (OSError, ValueError) as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
-    text = render(found, args)
+    text = render(found, moved, args)
     if args.out:
         files.write_text(args.out, text)
     else:
@@ -69,7 +71,7 @@ def read(side: Path) -> list[Row]:
     return tables.read(csvs, PUBLISHED_STATUSES)
 
 
-def render(found: list[Change], args: argparse.Namespace) -> str:
+def render(found: list[Change], moved: list[versions.Moved], args: argparse.Namespace) -> str:
     """The comparison as Markdown."""
     counts = ", ".join(
         f"{number} {kind}"
@@ -85,6 +87,8 @@ def render(found: list[Change], args: argparse.Namespace) -> str:
         f"interval of its ratio excludes 1 and the ratio is at least {args.threshold:g}, or its inverse is. "
         "Compile times, which are measured once, are not compared.",
     ]
+    if moved:
+        lines += ["", "## Versions", "", *(f"- {md.escaped(each.words())}" for each in moved)]
     for kind, title in TITLES.items():
         members = [change for change in found if change.kind == kind]
         if members:

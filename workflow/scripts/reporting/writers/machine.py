@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from arena import files
-from reporting import changes
+from reporting import changes, versions
 from reporting.columns import BEHIND, REQUIRED, Row
 from reporting.document.types import Figure, Line, Model, Report
 
@@ -119,9 +119,11 @@ def _changes(report: Report, previous: dict[str, Any] | None) -> dict[str, Any] 
     if old == [_facts(row) for row in own]:
         known: dict[str, Any] | None = previous["changes"]
         return known
-    cells = changes.compare([_whole(row) for row in old], own)
+    before = [_whole(row) for row in old]
+    cells = changes.compare(before, own)
     return {
         "since": {"measured": previous["measured"], "commits": previous["commits"]},
+        "versions": [each.as_dict() for each in versions.moved(before, own)],
         "cells": [plain(change.as_dict()) for change in cells if change.kind != changes.SAME],
         "same": sum(change.kind == changes.SAME for change in cells),
     }
