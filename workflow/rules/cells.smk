@@ -214,7 +214,10 @@ def cell_record(platform, model, row):
         protocol=protocol(wildcards),
         unsupported=reason and reason_record(reason),
         unsupported_tasks={
-            task: reason_record(why)
+            # Its sentence is the reports' (row_sentences): another wording measures nothing again.
+            task: Reason(
+                code=why["code"], detail=frameworks.stated(variant["id"], task)
+            )
             for task, why in unsupported_tasks(wildcards).items()
         },
     )

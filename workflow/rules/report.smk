@@ -33,6 +33,7 @@ rule platform:
         label=platform_label,
         labels=row_labels(),
         unmeasured=lambda wildcards: as_json(unmeasured(wildcards.platform)),
+        sentences=row_sentences(),
         baseline=RUN["baseline"],
         models=RUN["models"],
         rows=RUN["rows"],
@@ -45,7 +46,8 @@ rule platform:
     shell:
         "python {input.script:q} --platform {wildcards.platform:q} --label {params.label:q}"
         " --baseline {params.baseline:q} --models {params.models:q} --rows {params.rows:q}"
-        " --retry {params.retry:q} --labels {params.labels:q} --float32-rows {params.float32_rows:q}"
+        " --retry {params.retry:q} --labels {params.labels:q} --sentences {params.sentences:q}"
+        " --float32-rows {params.float32_rows:q}"
         " --work {params.work:q} --rounds {input.rounds:q} --validations {input.validations:q}"
         " --sources {input.sources:q} --least-difference {params.least_difference}"
         " --allocations {input.allocations:q} --unmeasured {params.unmeasured:q}"
@@ -186,6 +188,7 @@ rule page:
         code=code("render_html.py"),
         captions=captions(),
         gate=as_json(CONFIG["gate"]),
+        sentences=row_sentences(),
         # No input: it gains a table only as a run begins, when Snakemake has already looked at what there is. What a
         # page shows of it changes only with the analyses, which are inputs.
         history="results/history",
@@ -195,6 +198,6 @@ rule page:
         "python {input.script:q} --analyses {input.analyses:q} --published {input.published:q}"
         " --recomputed {input.recomputed:q} --gate {params.gate:q}"
         " --rounds {input.rounds:q} --validations {input.validations:q}"
-        " --history {params.history:q}"
+        " --sentences {params.sentences:q} --history {params.history:q}"
         " --template {input.template:q} --captions {params.captions:q} --html {output.page:q}"
         " --json {output.data:q} --figures {output.figures:q} 2> {log:q}"

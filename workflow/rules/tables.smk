@@ -172,6 +172,15 @@ def row_labels():
     return as_json({row: FRAMEWORKS[row]["label"] for row in RUN["rows"]})
 
 
+def row_sentences():
+    """Why the frameworks that are run lack a task; no part of a cell, as labels are not."""
+    run = {FRAMEWORKS[row]["id"] for row in RUN["rows"]}
+    entries = CONFIG["frameworks"].items()
+    return as_json(
+        frameworks.sentences({name: entry for name, entry in entries if name in run})
+    )
+
+
 # As the reports name it: from the checkout, where its run is in the checkout, else from anywhere.
 RETRY = "results/retry" if Path.cwd() == ROOT else str(Path.cwd() / "results" / "retry")
 

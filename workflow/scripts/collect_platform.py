@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from arena import files
-from reporting import analysis, export, rounds, rows
+from reporting import analysis, export, rounds, rows, stated
 
 
 def arguments() -> argparse.Namespace:
@@ -33,6 +33,12 @@ def arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--retry", required=True, help="the program that measures a cell again")
     parser.add_argument("--labels", type=json.loads, required=True, help="JSON {row: its name in the report}")
+    parser.add_argument(
+        "--sentences",
+        type=json.loads,
+        default={},
+        help="JSON {key: the sentence that it stands for in records}",
+    )
     parser.add_argument(
         "--float32-rows", type=json.loads, default={}, help="JSON {row: its framework's float32 row}"
     )
@@ -71,6 +77,7 @@ def main() -> None:
             label, work = args.labels.get(each.row, each.row), args.work.get(each.model)
             table.append(rows.not_measured(each, table[0], label, weights.get(each.model), work))
         table.sort(key=lambda row: (args.models.index(row["model"]), args.rows.index(row["row"])))
+        table = stated.in_full(table, args.sentences)
         analysis.write(args.analysis, table)
         files.write_text(args.out, export.csv_text(table))
     except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ an earlier report, both say what changed since.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--history", type=Path, help="folder of tables of earlier runs, which may not be there yet"
     )
+    parser.add_argument(
+        "--sentences",
+        type=json.loads,
+        default={},
+        help="JSON {key: the sentence that it stands for in records}",
+    )
     parser.add_argument("--template", type=Path, required=True, help="report.html.j2, with html/ beside it")
     parser.add_argument("--html", type=Path, required=True, help="the page")
     parser.add_argument("--json", type=Path, required=True, help="the same for machines; read first if there")
@@ -54,7 +61,7 @@ def render(args: argparse.Namespace) -> None:
     """Write every output, the JSON last: it is what the next report compares itself with."""
     report = inputs.report(args)
     told = machine.content(report, machine.read_previous(args.json))
-    evidence = behind.collect(report.lines(), args.rounds, args.validations, args.gate or {})
+    evidence = behind.collect(report.lines(), args.rounds, args.validations, args.gate or {}, args.sentences)
     platforms = {row["platform_id"]: row for row in report.own if row.get("platform_id")}
     before = {name: history.earlier(args.history, name) for name in platforms} if args.history else {}
     figures = {}

@@ -15,15 +15,18 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 import library  # noqa: F401
+from arena.configuration import frameworks, loader
 from arena.contract import codec
 from arena.contract import round as rounds
 from arena.contract import verdict as verdicts
+from reporting import stated
 
 ROOT = Path(__file__).resolve().parents[2]
 MINIATURE = ROOT / "config" / "test.yaml"
@@ -35,8 +38,19 @@ def overlay(row: str, model: str) -> dict[str, Any]:
     return {"run": {"models": [model], "rows": [row], "baseline": row}, "protocol": {"rounds": 1}}
 
 
-def told(results: Path, model: str, row: str) -> tuple[list[str], int]:
-    """Lines that say how the cell ended, and the exit status. Raises OSError or ContractError without its records."""
+def configured(overlays: list[Path]) -> dict[str, Any]:
+    """The configuration with these overlays, which a run has just taken."""
+    user: Any = loader.read_yaml(ROOT / "config" / "config.yaml")
+    for path in overlays:
+        user = loader.merge(user, loader.read_yaml(path))
+    return loader.resolve(user, ROOT)
+
+
+def told(results: Path, model: str, row: str, catalogue: Mapping[str, Any]) -> tuple[list[str], int]:
+    """Lines that say how the cell ended, and the exit status. ``catalogue``: the configuration's frameworks.
+
+    Raises OSError or ContractError without the cell's records.
+    """
     cell = f"{PLATFORM}/{model}/{row}"
     record = rounds.read(results / "benchmarks" / cell / "round-1.json")
     verdict = verdicts.read(results / "validation" / f"{cell}.json")
@@ -56,7 +70,8 @@ def told(results: Path, model: str, row: str) -> tuple[list[str], int]:
     lines += [f"  {reason}" for reason in verdict.reasons]
     if record.status == "failed":
         lines.append(f"  its output: {results / 'logs' / 'benchmark' / cell / 'round-1.log'}")
-    return lines, 0 if ended == "pass" else 1
+    sentences = frameworks.sentences(catalogue.get("frameworks", {}))
+    return stated.in_full(lines, sentences), 0 if ended == "pass" else 1
 
 
 def main() -> int:
@@ -88,7 +103,7 @@ def main() -> int:
     if ended:
         return ended
     try:
-        lines, status = told(results, args.model, args.row)
+        lines, status = told(results, args.model, args.row, configured([MINIATURE, *args.configfile]))
     except (OSError, codec.ContractError) as error:
         print(f"try_cell.py: {error}", file=sys.stderr)
         return 2

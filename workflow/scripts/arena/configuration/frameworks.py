@@ -95,6 +95,20 @@ def unsupported_tasks(entry: Entry) -> dict[str, Reason]:
     return {task: {"code": TASK_CODES[task], "why": why} for task, why in entry["unsupported_tasks"].items()}
 
 
+def stated(framework: str, task: str) -> str:
+    """What a record has in the place of the sentence: the key under which that stands, and one reads it anew."""
+    return f"[frameworks.{framework}.unsupported_tasks.{task}]"
+
+
+def sentences(frameworks: Mapping[str, Entry]) -> dict[str, str]:
+    """Every sentence on a task that a framework lacks, by what ``stated`` has for it."""
+    return {
+        stated(name, task): why
+        for name, entry in frameworks.items()
+        for task, why in entry["unsupported_tasks"].items()
+    }
+
+
 def distributions(entry: Entry) -> list[dict[str, Any]]:
     """Every ``distribution`` under which the framework may be installed, with its ``libraries``, each once."""
     variants = [{}, *entry["accelerators"].values()]

@@ -17,7 +17,7 @@ from arena.contract.round import Round
 from arena.contract.verdict import Verdict
 from arena.judging import verdict as judging
 from reporting import markdown as md
-from reporting import series
+from reporting import series, stated
 from reporting.columns import TIMED, Row
 from reporting.document.types import Figure, Line
 
@@ -67,11 +67,12 @@ def collect(
     rounds: Iterable[Path],
     validations: Iterable[Path],
     gate: Mapping[str, Mapping[str, float]],
+    sentences: Mapping[str, str] | None = None,
 ) -> tuple[dict[int, str], list[dict[str, Any]]]:
     """(name of the block of evidence by ``id`` of the row, the blocks) of every line of this run that has records.
 
-    ``gate``: the tolerances and close factor by precision. Raises ValueError if a file is no such record, or a
-    precision has no tolerances.
+    ``gate``: the tolerances and close factor by precision; ``sentences``: those that records name by a key.
+    Raises ValueError if a file is no such record, or a precision has no tolerances.
     """
     records: dict[Place, list[Round]] = {}
     for record in map(contract_round.read, rounds):
@@ -92,7 +93,9 @@ def collect(
                 raise ValueError(
                     f"--gate: no precision {lane!r}, which {'/'.join(place)} has; expected its tolerances"
                 )
-            blocks.append(block(f"cell-{len(blocks)}", line, found, verdicts.get(place), gate[lane]))
+            one = block(f"cell-{len(blocks)}", line, found, verdicts.get(place), gate[lane])
+            one["reasons"] = stated.in_full(one["reasons"], sentences or {})
+            blocks.append(one)
     return names, blocks
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from arena import files
+from arena.configuration import frameworks
 from arena.configuration.frameworks import model_reason
 from arena.contract import codec
 from arena.contract import round as contract_round
 from arena.contract import verdict as contract_verdict
 from arena.contract.round import Round
-from reporting import allotments
+from reporting import allotments, stated
 from reporting.counted import counted
 from reporting.outcome import LOG_LINES
 from reporting.submissions import lines
@@ -113,7 +114,8 @@ def packed(
         "baseline": config["run"]["baseline"],
         "gate": {lane: dict(config["gate"][lane]) for lane in lanes},
     }
-    return lines.text(header, records)
+    sentences = frameworks.sentences(config.get("frameworks", {}))
+    return lines.text(header, [(kind, stated.in_full(record, sentences)) for kind, record in records])
 
 
 class Numbers:
