@@ -2,11 +2,20 @@
 
 PYTHON ?= # with which to begin; empty: what is there
 CORES  ?= all
+CONFIG    = # overlays of the configuration, files with blanks between them
+DIRECTORY = # where results/ is; empty: here
 
 # What would lead this project's Python to other modules, or make it behave differently.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE PYTHONINSPECT PYTHONOPTIMIZE PYTHONWARNINGS PYTHONSAFEPATH
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+# What a run, its plan and what changed for it have in common.
+CONFIGFILE = $(if $(strip $(CONFIG)),--configfile $(CONFIG))
+ELSEWHERE  = $(if $(strip $(DIRECTORY)),--directory $(strip $(DIRECTORY)))
+RUN        = $(CONFIGFILE) $(if $(ELSEWHERE),$(ELSEWHERE) --conda-prefix $(CURDIR)/.snakemake/conda) \
+    --cores $(CORES) $(ARGS) results/report.md results/report.html
+
 DEPLOY := workflow/deploy
 
 .PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock bundle submission compare fidelity try new-framework aa sampling bench clean
@@ -17,17 +26,17 @@ help:  ## this list
 
 setup: .venv/bin/conda .venv/conda/answers  ## install Snakemake, uv and the project's conda into .venv (once)
 
-report: setup  ## measure, validate and write results/report.md and .html (CORES=4 to use fewer cores)
-	snakemake --cores $(CORES) results/report.md results/report.html
+report: setup  ## measure, validate and write results/report.md and .html (CORES=4 CONFIG=my.yaml DIRECTORY=/data/mine)
+	snakemake $(RUN)
 
-plan: setup  ## what `make report` would run, why, and about how long it takes
-	python workflow/tools/plan.py -- --cores $(CORES) results/report.md results/report.html
+plan: setup  ## what `make report` with the same CONFIG= and DIRECTORY= would run, why, and how long it takes
+	python workflow/tools/plan.py -- $(RUN)
 
-changed: setup  ## what changed since the last run, in words, and what each change would run again
-	@python workflow/tools/changed.py -- --cores $(CORES) results/report.md results/report.html
+changed: setup  ## what changed since the last run, and what each change would run again (CONFIG= DIRECTORY=)
+	@python workflow/tools/changed.py -- $(RUN)
 
-since: setup  ## this run's tables against those before it, from results/history (exit 1 if a cell got worse)
-	@python workflow/tools/since.py
+since: setup  ## this run's tables against those before it, from results/history (DIRECTORY=; exit 1 if one got worse)
+	@python workflow/tools/since.py $(ELSEWHERE) $(ARGS)
 
 check: setup .venv-tests/ready  ## the unit tests, without slow ones and the network: two minutes on two cores
 	OMP_NUM_THREADS=1 .venv-tests/bin/python -m pytest -m 'not slow and not network' --numprocesses logical --maxprocesses 8 --dist loadfile $(ARGS)
@@ -75,7 +84,7 @@ fidelity: setup .venv-tests/ready  ## our timings against llama-bench, benchmark
 	.venv-tests/bin/python workflow/tools/fidelity.py $(ARGS)
 
 try: setup  ## one cell in miniature, judged, in seconds (ROW=jax MODEL=ResNet-50 CONFIG=my.yaml)
-	@python workflow/tools/try_cell.py --row $(or $(ROW),$(error say ROW= and MODEL=)) --model $(or $(MODEL),$(error say MODEL=)) $(if $(CONFIG),--configfile $(CONFIG)) -- $(ARGS)
+	@python workflow/tools/try_cell.py --row $(or $(ROW),$(error say ROW= and MODEL=)) --model $(or $(MODEL),$(error say MODEL=)) $(CONFIGFILE) -- $(ARGS)
 
 new-framework: setup  ## the files with which a new framework begins, and what to do with them (NAME=tvm)
 	@python workflow/tools/new_framework.py $(or $(NAME),$(error say NAME=))

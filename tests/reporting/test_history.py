@@ -84,3 +84,9 @@ def test_nothing_is_kept_of_no_run(tmp_path):
     )
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"platforms holds no table; `make report` writes one" in done.stderr
+
+
+def test_the_tables_are_those_of_the_directory_that_snakemake_is_given(tmp_path):
+    command = [sys.executable, REPOSITORY / "workflow/tools/since.py", "--directory", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and f"{tmp_path}/results/platforms holds no table" in done.stderr

@@ -97,3 +97,25 @@ def test_a_package_that_is_gone_is_named():
 
 def test_nothing_to_do(results):
     assert changed.rendered(plan.Plan([], [], [], []), {}, results).startswith("Nothing changed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        (["--cores", "2", "results/report.md"], "."),
+        (["--directory", "/data/mine", "results/report.md"], "/data/mine"),
+        (["--configfile", "a.yaml", "b.yaml", "-d", "/data/mine", "--cores", "2"], "/data/mine"),
+        (["--directory=/data/mine"], "/data/mine"),
+    ],
+)
+def test_results_are_those_of_snakemakes_directory(arguments, folder):
+    assert str(plan.directory(arguments)) == folder
+
+
+def test_the_versions_that_are_read_are_those_of_that_directory(results, monkeypatch, capsys):
+    monkeypatch.chdir("/")
+    monkeypatch.setattr(plan, "dry_run", lambda arguments: upgraded())
+    monkeypatch.setattr(changed, "pins", lambda env: {"jax": "0.10.3"})
+    monkeypatch.setattr("sys.argv", ["changed.py", "--", "--directory", str(results.parent)])
+    changed.main()
+    assert capsys.readouterr().out.startswith("jax 0.10.2 → 0.10.3, ")

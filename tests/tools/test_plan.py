@@ -8,6 +8,8 @@ import plan
 from runner import REPOSITORY, RUNNER, environ
 
 SNAKEFILE = """
+import json
+
 rule all:
     default_target: True
     input:
@@ -18,7 +20,8 @@ rule benchmark:
     input: "{model}.bin"
     output: "{model}.{row}.txt"
     conda: "jax.yaml"
-    shell: "cp {input} {output}"
+    params: cell=lambda wildcards: json.dumps({"row": wildcards.row, "threads": workflow.cores, "lane": "float32"})
+    shell: "cp {input} {output}; : {params.cell:q}"
 
 rule weights:
     output: "{model}.bin"
@@ -95,7 +98,7 @@ def test_plan_of_a_real_workflow(workflow):
     lines = planned()
     assert lines["benchmark"].endswith("environment jax.yaml changed (5); new (1)")
     assert lines["inputs"].endswith("changed: make_inputs.py")
-    assert lines["reference"].endswith("settings changed")
+    assert lines["reference"].endswith("tolerance 1 → 2")
     assert lines["export"].endswith("the rule's command changed")
     assert "weights" not in lines
     assert "6" not in lines  # this directory's own durations come before the table's
@@ -112,7 +115,14 @@ def test_plan_of_a_real_workflow(workflow):
     (workflow / "Snakefile").write_text(
         changed.replace("measuring:1b", "measuring:2c").replace("seed=1", "seed=2")
     )
-    assert planned()["inputs"].endswith("settings changed")
+    assert planned()["inputs"].endswith("seed 1 → 2")
+
+    told = planned("--cores", "2")
+    assert told["benchmark"].endswith("threads 1 → 2")
+    assert told["Measured"] == "again, because threads 1 → 2: every cell"
+    assert told["Threads"].startswith("are protocol.threads; where that is auto, as many as cores are given")
+    only = planned("--cores", "2", "--", "SmolVLA.jax.txt")
+    assert only["benchmark"].startswith("1 SmolVLA jax") and only["benchmark"].endswith("threads 1 → 2")
 
 
 def test_refusal_of_snakemake_is_passed_on(workflow):

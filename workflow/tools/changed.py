@@ -42,7 +42,7 @@ def causes(the_plan: plan.Plan) -> dict[str, list[Job]]:
     found: dict[str, list[Job]] = defaultdict(list)
     followers = []
     for job in the_plan.jobs:
-        why = plan.reason_in_words(job["reason"], envs.get(plan.identity(job)))
+        why = plan.why(job, envs.get(plan.identity(job)))
         if why == FOLLOWS or job["rule"] in REPORTS:
             followers.append((job, why))
         else:
@@ -144,12 +144,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="results directory (default: %(default)s)"
+        "--results",
+        type=Path,
+        help="results directory (default: results, in Snakemake's --directory if given)",
     )
     parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="arguments for Snakemake")
     args = parser.parse_args()
-    the_plan = plan.dry_run(args.arguments or ["results/report.md"])
-    print(rendered(the_plan, plan.read_durations(plan.DURATIONS), args.results))
+    arguments = args.arguments or ["results/report.md"]
+    the_plan = plan.dry_run(arguments)
+    results = args.results or plan.directory(arguments) / "results"
+    print(rendered(the_plan, plan.read_durations(plan.DURATIONS), results))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import settings
+
 TOOLS = Path(__file__).resolve().parent  # holds the logger plugin, which Snakemake finds by its name
 DURATIONS = TOOLS.parents[1] / "config" / "durations.csv"
 COLUMNS = ["rule", "model", "row", "seconds"]
@@ -35,7 +37,7 @@ Key = tuple[str, str, str]  # rule, model, row; "" where a rule has no such wild
 class Plan(NamedTuple):
     """What a dry run reports, as the logger plugin writes it."""
 
-    jobs: list[dict[str, Any]]  # rule, wildcards, reason; in the order of execution
+    jobs: list[dict[str, Any]]  # rule, wildcards, reason, settings (that changed); in the order of execution
     past: list[dict[str, Any]]  # rule, wildcards, env, seconds
     environments: list[str]  # env files to be installed first
     weights: list[str]  # where each model's weights come from, a sentence each
@@ -60,9 +62,19 @@ def dry_run(arguments: list[str]) -> Plan:
             found[kind].append(value)
     if found["total"] and found["total"][-1] != len(found["job"]):
         raise SystemExit("Snakemake did not name every job; leave out --quiet")
-    jobs = [job for job in found["job"] if job["works"]]
+    params = {
+        identity(each): settings.in_words(each["old"], each["new"], each["names"]) for each in found["params"]
+    }
+    jobs = [job | {"settings": params.get(identity(job), "")} for job in found["job"] if job["works"]]
     extra = max(found["extra"], default=0)
     return Plan(jobs, found["past"], found["environment"], found["weights"], extra)
+
+
+def directory(arguments: list[str]) -> Path:
+    """The folder in which Snakemake works with these arguments: --directory's (or -d's), else this one."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--directory", "-d", type=Path, default=Path())
+    return parser.parse_known_args(arguments)[0].directory
 
 
 def environment() -> dict[str, str]:
@@ -141,6 +153,15 @@ def key_of(job: Mapping[str, Any]) -> Key:
 ONLY_CODE = re.compile(r" before: ((?:'code [^']*',?)+) now: ((?:'code [^']*',?)+) *$")
 
 
+SETTINGS = "settings changed"
+
+
+def why(job: Mapping[str, Any], env: str | None) -> str:
+    """``reason_in_words`` of a job; what of its settings changed, where that is the cause."""
+    words = reason_in_words(job["reason"], env)
+    return job.get("settings") or words if words == SETTINGS else words
+
+
 def reason_in_words(reason: str, env: str | None) -> str:
     """Why a job runs, in a few words, from Snakemake's sentence; the first cause, if there are more.
 
@@ -153,7 +174,7 @@ def reason_in_words(reason: str, env: str | None) -> str:
         "Software environment definition has changed": f"environment {shortened(env or '')} changed",
         "Updated input files: ": "changed: ",
         "Code has changed": "the rule's command changed",
-        "Params have changed": "settings changed",
+        "Params have changed": SETTINGS,
         "Set of input files has changed": "other input files",
         "Input files updated by another job": "follows from the steps above",
         "Rules with": "always runs",
@@ -230,8 +251,10 @@ def rendered(plan: Plan, table: Mapping[Key, float]) -> str:
     for rule, jobs in steps.items():
         seconds = [estimator.seconds(job) for job in jobs]
         everything += seconds
-        why = Counter(reason_in_words(job["reason"], envs.get(identity(job))) for job in jobs)
-        causes = "; ".join(words if len(why) == 1 else f"{words} ({n})" for words, n in why.most_common())
+        counts = Counter(why(job, envs.get(identity(job))) for job in jobs)
+        causes = "; ".join(
+            words if len(counts) == 1 else f"{words} ({n})" for words, n in counts.most_common()
+        )
         cells = (named(jobs, "model"), named(jobs, "row"), estimate(seconds), causes)
         lines.append((rule, str(len(jobs)), *cells))
     lines.append(("total", str(len(plan.jobs)), "", "", estimate(everything), ""))
@@ -243,26 +266,46 @@ def rendered(plan: Plan, table: Mapping[Key, float]) -> str:
         text.append(
             f"environments to install first, not in the estimate: {listed(sorted(plan.environments), 99)}"
         )
-    return "\n".join(
-        [*text, *plan.weights, *extra_rounds(plan, table), *notes(everything, estimator.from_table)]
-    )
+    text += [*plan.weights, *changed_settings(plan), *extra_rounds(plan, table)]
+    return "\n".join([*text, *notes(everything, estimator.from_table)])
+
+
+def changed_settings(plan: Plan) -> list[str]:
+    """For each setting that has changed, the cells that are measured again for it."""
+    cells: dict[str, set[str]] = defaultdict(set)
+    every = {cell_of(job) for job in plan.past if job["rule"] in MEASURING}
+    for job in plan.jobs:
+        if job["rule"] in MEASURING and job.get("settings") and why(job, None) == job["settings"]:
+            cells[job["settings"]].add(cell_of(job))
+    lines = []
+    for words, members in cells.items():
+        named = "every cell" if members == every and len(members) > 1 else listed(sorted(members), 6)
+        lines.append(f"Measured again, because {words}: {named}")
+    if any(word.startswith("threads ") for words in cells for word in words.split(", ")):
+        lines.append(
+            "Threads are protocol.threads; where that is auto, as many as cores are given (CORES=, --cores)."
+        )
+    return lines
+
+
+def cell_of(job: Mapping[str, Any]) -> str:
+    names = ("platform", "model", "row")
+    return "/".join(job["wildcards"][name] for name in names if name in job["wildcards"])
 
 
 def extra_rounds(plan: Plan, table: Mapping[Key, float]) -> list[str]:
     """How many rounds the decision that is to be made (rules/adaptive.smk) may add at most, and how long they take."""
-    why = {
+    causes = {
         job["wildcards"]["platform"]: reason_in_words(job["reason"], None)
         for job in plan.jobs
         if job["rule"] == DECIDING
     }
     # A cell that is not measured again keeps what was decided, unless that was never, or for other settings.
-    anew = [
-        job for job in plan.past if why.get(job["wildcards"].get("platform")) in ("new", "settings changed")
-    ]
+    anew = [job for job in plan.past if causes.get(job["wildcards"].get("platform")) in ("new", SETTINGS)]
     cells = {
         tuple(job["wildcards"][name] for name in ("platform", "model", "row"))
         for job in [*plan.jobs, *anew]
-        if job["rule"] in MEASURING and job["wildcards"].get("platform") in why
+        if job["rule"] in MEASURING and job["wildcards"].get("platform") in causes
     }
     if not cells or not plan.extra:
         return []

@@ -20,9 +20,11 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="results directory (default: %(default)s)"
+        "--directory", "-d", type=Path, default=Path(), help="of the run, as Snakemake's (default: this one)"
     )
+    parser.add_argument("--results", type=Path, help="results directory (default: the run's results)")
     args = parser.parse_args()
+    args.results = args.results or args.directory / "results"
     status = 0
     tables = sorted((args.results / "platforms").glob("*.csv"))
     if not tables:

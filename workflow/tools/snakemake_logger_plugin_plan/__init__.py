@@ -7,6 +7,9 @@ apart text that was meant for people, but for the sentence that gives a job's re
 Each line holds one of
     {"job": {rule, wildcards, reason, works}}  a job that would run; it works unless it only names inputs
     {"past": {rule, wildcards, env, seconds}}  a job of the graph: its env file, its last duration or null
+    {"params": {rule, wildcards, old, new, names}}
+                                               the values of params that a job had and those that it has, where they
+                                               differ, as Python writes them; `names` of the new ones, {value: name}
     {"environment": path}                      an env that would be installed first
     {"weights": text}                          where a model's weights come from, as the rules put it
     {"extra": count}                           up to how many rounds a cell may get beyond the planned ones
@@ -39,6 +42,7 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         self.lines: list[str] = []
+        self.selected: dict[int, Any] = {}
 
     def emit(self, record: LogRecord) -> None:
         event = getattr(record, "event", None)
@@ -46,6 +50,7 @@ class LogHandler(LogHandlerBase):
             job = {"rule": record.rule_name, "wildcards": dict(record.wildcards), "reason": record.reason}
             self.write({"job": job | {"works": bool(record.output or record.shellcmd)}})
         elif event == LogEvent.DEBUG_DAG and getattr(record, "status", None) == "selected":
+            self.selected.setdefault(id(record.job), record.job)
             self.write({"past": past(record.job)})
         elif event == LogEvent.RUN_INFO:
             self.write({"total": record.stats["total"]})
@@ -63,6 +68,9 @@ class LogHandler(LogHandlerBase):
         self.lines.append(json.dumps(line) + "\n")
 
     def close(self) -> None:
+        for job in self.selected.values():
+            if changed := params(job):
+                self.write({"params": changed})
         Path(self.settings.out).write_text("".join(self.lines), encoding="utf-8")
         super().close()
 
@@ -78,4 +86,18 @@ def past(job: Any) -> dict[str, Any]:
         "env": spec.file.get_path_or_uri(secret_free=True) if spec and spec.is_file else None,
         # A record ends when its file was last written; the job's last file ends the job.
         "seconds": max(spans) if spans and max(spans) >= 0 else None,
+    }
+
+
+def params(job: Any) -> dict[str, Any] | None:
+    """Which values of a job's params are others than those with which its output was made; None if none are."""
+    reason = job.dag.reason(job).params_changed
+    if not reason:
+        return None
+    return {
+        "rule": job.rule.name,
+        "wildcards": dict(job.wildcards_dict),
+        "old": sorted(reason.only_old),
+        "new": sorted(reason.only_new),
+        "names": {repr(value): name for name, value in job.params.items()},
     }
