@@ -24,7 +24,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s%s\n", $$1, $$2 }' Makefile
 	@echo 'One file of tests, once they are set up: .venv-tests/bin/python -m pytest tests/reporting/test_report.py'
 
-setup: .venv/bin/conda .venv/conda/answers  ## install Snakemake, uv and the project's conda into .venv (once)
+setup: .venv/launcher .venv/bin/conda .venv/conda/answers  ## install Snakemake, uv and the project's conda into .venv (once)
 
 report: setup  ## measure, validate and write results/report.md and .html (CORES=4 CONFIG=my.yaml DIRECTORY=/data/mine)
 	snakemake $(RUN)
@@ -107,6 +107,10 @@ clean:  ## delete results/, measurements and models alike; environments and repo
 	sh $(DEPLOY)/bootstrap.sh .venv "$(strip $(PYTHON))"
 	.venv/bin/python $(DEPLOY)/installer.py pip install --quiet --python .venv/bin/python --no-deps --compile-bytecode --requirements envs/runner.txt
 	.venv/bin/uv pip check --quiet --python .venv/bin/python
+	touch $@
+
+.venv/launcher: $(DEPLOY)/snakemake.sh .venv/ready
+	cp $< .venv/bin/snakemake.part && chmod 755 .venv/bin/snakemake.part && mv .venv/bin/snakemake.part .venv/bin/snakemake
 	touch $@
 
 .venv/bin/conda: $(DEPLOY)/conda.sh .venv/ready

@@ -4,6 +4,7 @@ No rule is defined here, nor in cells.smk and tables.smk, which go on from it.
 """
 
 import json
+import os
 import shlex
 import sys
 from functools import cache
@@ -16,6 +17,13 @@ ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
 ENGINES = ROOT / "workflow" / "engines"
 sys.path.insert(0, str(SCRIPTS))
+if sys.getfilesystemencoding().lower() != "utf-8":
+    raise WorkflowError(
+        f"The encoding of this locale is {sys.getfilesystemencoding()}; expected UTF-8, in which titles and sentences "
+        "are. Start again with PYTHONUTF8=1, as make and the snakemake of `make setup` do"
+    )
+# Of the programs that rules start: files and logs are in UTF-8, whatever the shell's locale.
+os.environ["PYTHONUTF8"] = "1"
 
 from arena import files
 from arena.configuration import frameworks, imports

@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-import library  # noqa: F401
+import library
 from arena import files
 from arena.configuration.loader import catalogues
 from reporting import markdown as md
@@ -107,7 +107,7 @@ def main() -> int:
     config = (args.directory / "results" / "aa.yaml").absolute()
     files.write_text(config, yaml.safe_dump(chosen))
     table = Path("results") / "platforms" / f"{PLATFORM}.csv"
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), *args.arguments]
+    command = [*library.SNAKEMAKE, "--snakefile", str(ROOT / "Snakefile"), *args.arguments]
     command += ["--directory", str(args.directory), "--configfile", *map(str, [*args.configfile, config])]
     ended = subprocess.run([*command, "--", str(table)], check=False).returncode
     if ended:

@@ -103,7 +103,9 @@ def packages(results: Path, job: Job) -> dict[str, str]:
 def pins(env: Path) -> dict[str, str]:
     """``{package: version}`` of an environment's file, names as PyPI normalises them."""
     lists = [
-        each["pip"] for each in yaml.safe_load(env.read_text())["dependencies"] if isinstance(each, dict)
+        each["pip"]
+        for each in yaml.safe_load(env.read_text(encoding="utf-8"))["dependencies"]
+        if isinstance(each, dict)
     ]
     found = (PIN.match(line) for lines in lists for line in lines)
     return {normal(match[1]): match[2] for match in found if match}

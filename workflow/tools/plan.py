@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import library
 import settings
 
 TOOLS = Path(__file__).resolve().parent  # holds the logger plugin, which Snakemake finds by its name
@@ -52,7 +53,7 @@ def dry_run(arguments: list[str]) -> Plan:
     with tempfile.TemporaryDirectory(prefix="plan-") as folder:
         events = Path(folder) / "events"
         ours = ["--dry-run", "--debug-dag", "--logger", "plan", "--logger-plan-out", str(events)]
-        done = subprocess.run([sys.executable, "-m", "snakemake", *ours, *arguments], env=environment())
+        done = subprocess.run([*library.SNAKEMAKE, *ours, *arguments], env=environment())
         if done.returncode:
             raise SystemExit(done.returncode)
         lines = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()]

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-import library  # noqa: F401
+import library
 from arena.configuration import frameworks, loader
 from arena.contract import codec
 from arena.contract import round as rounds
@@ -94,7 +94,7 @@ def main() -> int:
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as chosen:
         yaml.safe_dump(overlay(args.row, args.model), chosen)
         chosen.flush()
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+        command = [*library.SNAKEMAKE, "--snakefile", str(ROOT / "Snakefile")]
         command += ["--cores", "all", "--quiet", "rules", "progress", "--directory", str(args.directory)]
         command += ["--conda-prefix", str(ROOT / ".snakemake" / "conda"), *args.arguments]
         overlays = [MINIATURE, *args.configfile, Path(chosen.name)]

@@ -30,6 +30,8 @@ SYSTEM = (
     *("CUDA_HOME", "CUDA_PATH", "ROCM_PATH", "HIP_PATH", "__CF_USER_TEXT_ENCODING"),
     # Snakemake takes PYTHONPATH away in its environments; without them (profiles/host) frameworks may lie there.
     *("PYTHONPATH", "PYTHONDONTWRITEBYTECODE"),
+    # 1 in every step (rules/common.smk): a log takes any text, whatever the locale.
+    "PYTHONUTF8",
 )
 #: Which device is meant, and by which driver it is reached.
 DEVICES = (
