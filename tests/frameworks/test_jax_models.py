@@ -42,12 +42,12 @@ RELATIVE_L2 = 1e-5
 GRADIENT_NORM_ERROR = 1e-3
 GRADIENT_COSINE = 0.9999
 
-every_model = pytest.mark.parametrize("name", miniatures.MODELS)
+every_model = pytest.mark.parametrize("name", miniatures.of("jax"))
 
 
 def with_slow(*slow: str) -> list:
     """Every model, these marked slow: XLA compiles them for seconds."""
-    return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in miniatures.MODELS]
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in miniatures.of("jax")]
 
 
 @functools.cache

@@ -50,7 +50,7 @@ def test_bad_entries_are_refused_by_key(change, message):
         make_inputs.fill("x", {"shape": [3], "fill": "sin", "step": 1.0, "dtype": "float32"} | change)
 
 
-# (shape, first value, last value) of every input at full size
+# (shape, first value, last value) of every input at full size, of the models whose results are published
 WORKLOADS = {
     "SmolLM2-135M": {
         "inference.input_ids": ((1, 128), 0, 127),
@@ -87,7 +87,7 @@ WORKLOADS = {
 }
 
 
-@every_model
+@pytest.mark.parametrize("name", WORKLOADS)
 def test_workloads_at_full_size(name):
     made = make_inputs.generate(miniatures.full(name))
     assert made.keys() == WORKLOADS[name].keys()
@@ -111,7 +111,6 @@ def test_the_miniature_only_shrinks(name):
                 assert math.prod(value) <= math.prod(large[key]), f"{path}.{key}"
 
     check(miniatures.OVERRIDES[name], miniatures.full(name), name)
-    assert miniatures.OVERRIDES.keys() == set(miniatures.MODELS)
 
 
 @every_model

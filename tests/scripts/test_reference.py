@@ -10,8 +10,10 @@ import torch
 
 import compute_reference
 import miniatures
+import seed_weights
 from arena import files, tensors
 from arena.judging import losses
+from arena.weights import seeded
 from frameworks.pytorch.models.loading import load
 
 
@@ -76,11 +78,11 @@ def test_the_continuation_is_greedy(computed):
 
 
 def test_gradients_are_of_every_trainable_weight(computed):
-    _, folder = computed
+    model, folder = computed
     weights = tensors.load(folder / "weights.safetensors")
     gradients = tensors.load(folder / "gradients.safetensors")
     norms = files.read_json(folder / "reference.json")["gradient_norms"]
-    trained = {name for name in weights if not name.endswith(("running_mean", "running_var"))}
+    trained = seeded.trained(seed_weights.specs(model))
     assert gradients.keys() == norms.keys() == trained
     for name, gradient in gradients.items():
         assert (gradient.dtype, gradient.shape) == (np.float32, weights[name].shape), name

@@ -1,4 +1,7 @@
-"""Every model as shipped, and in miniature as config/test.yaml shrinks it: the same code paths."""
+"""Every model that config/test.yaml shrinks, as shipped and in miniature: the same code paths.
+
+A model is in every test that goes through MODELS by having sizes there, and by that alone.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,21 @@ import yaml
 
 import make_inputs
 import seed_weights
+from arena.configuration import frameworks, loader
 
-CONFIG = Path(__file__).resolve().parents[2] / "config"
-MODELS = ("SmolLM2-135M", "SmolVLA", "StableDiffusion", "ResNet-50", "Whisper-tiny")
-OVERRIDES = yaml.safe_load((CONFIG / "test.yaml").read_text(encoding="utf-8"))["models"]
+ROOT = Path(__file__).resolve().parents[2]
+CATALOGUES = loader.catalogues(ROOT)
+OVERRIDES = yaml.safe_load((ROOT / "config" / "test.yaml").read_text(encoding="utf-8"))["models"]
+MODELS = tuple(OVERRIDES)
+
+
+def of(framework: str) -> tuple[str, ...]:
+    """The models that a framework's file does not leave out."""
+    entry = {"unsupported": {}} | CATALOGUES["frameworks"][framework]
+    known = CATALOGUES["models"]
+    return tuple(
+        name for name in MODELS if not frameworks.model_reason(entry, name, known[name]["definition"])
+    )
 
 
 def merged(base: Any, override: Any) -> Any:
@@ -27,7 +41,7 @@ def merged(base: Any, override: Any) -> Any:
 
 @cache
 def _full(name: str) -> dict[str, Any]:
-    return yaml.safe_load((CONFIG / "models" / f"{name}.yaml").read_text(encoding="utf-8"))["models"][name]
+    return CATALOGUES["models"][name]
 
 
 @cache

@@ -6,7 +6,10 @@ import subprocess
 import pytest
 import yaml
 
+import records
 import try_cell
+from arena.contract import codec
+from arena.contract import round as rounds
 from checkout import CONDA_PREFIX
 from runner import REPOSITORY, RUNNER, environ
 
@@ -75,3 +78,27 @@ def test_an_unknown_row_is_refused_with_what_there_is(tmp_path):
     done = attempt(tmp_path, "--row", "nope", "--model", "ResNet-50")
     assert done.returncode == 1
     assert '"nope" is no row; allowed: ' in done.stdout + done.stderr
+
+
+def refused(code, declared=None):
+    """A round that did not run its model."""
+    record = records.round_record(
+        "ctranslate2", status="unsupported", reason={"code": code, "detail": "It has no mlp."}
+    )
+    record["cell"] |= {"unsupported": declared, "framework": "ctranslate2", "model": "Mine"}
+    return codec.decode(rounds.Round, record)
+
+
+def test_a_refusal_that_is_not_declared_is_told_ready_to_paste():
+    head, *lines = try_cell.remedy(refused("unsupported-model"))
+    assert "Said in config/frameworks/ctranslate2.yaml or an overlay, nothing is exported" in head
+    said = yaml.safe_load("\n".join(lines))
+    reason = {"code": "unsupported-model", "why": "It has no mlp."}
+    assert said == {"frameworks": {"ctranslate2": {"unsupported": {"Mine": reason}}}}
+    assert (
+        try_cell.remedy(
+            refused("unsupported-model", {"code": "unsupported-model", "detail": "It has no mlp."})
+        )
+        == []
+    )
+    assert try_cell.remedy(refused("no-device")) == []

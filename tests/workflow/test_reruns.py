@@ -13,6 +13,7 @@ from checkout import (
     ENGINES,
     FRAMEWORKS,
     LANES,
+    MINIATURE,
     MODELS,
     REPORTS,
     ROWS,
@@ -54,19 +55,30 @@ def built(rows):
 JAX_ROWS = [row for row in ROWS if FRAMEWORKS[row]["env"] == "jax"]
 JAX = measuring(rows=JAX_ROWS) | judging(rows=JAX_ROWS)
 PROGRAMS = [row for row in ENGINES if row != "inferi"]
+
+
+def of_definition(*names):
+    """The models of these architectures."""
+    return [model for model in MODELS if MINIATURE["models"][model]["definition"] in names]
+
+
 ONNX = {"onnx", "openvino"}  # what is made from the graph that PyTorch exports
-UNET_ROWS = [
-    row
-    for row in ROWS
-    if FRAMEWORKS[row]["definitions"] == "pytorch"
-    or (FRAMEWORKS[row]["export"] in ONNX and "StableDiffusion" not in UNSUPPORTED[row])
-]
-UNET = {"reference StableDiffusion", *(f"export_{format} StableDiffusion" for format in ONNX)}
-UNET |= measuring(["StableDiffusion"], UNET_ROWS) | judging(["StableDiffusion"])
+UNETS, WHISPERS, LLAMAS = of_definition("unet"), of_definition("whisper"), of_definition("llama")
+UNET = {f"reference {model}" for model in UNETS}
+UNET |= {f"export_{format} {model}" for model in UNETS for format in ONNX & exports(model)}
+for model in UNETS:
+    rows = [
+        row
+        for row in ROWS
+        if FRAMEWORKS[row]["definitions"] == "pytorch"
+        or (FRAMEWORKS[row]["export"] in ONNX and model not in UNSUPPORTED[row])
+    ]
+    UNET |= measuring([model], rows) | judging([model])
 
 GGUF_ROWS = [row for row in ROWS if FRAMEWORKS[row]["export"] == "gguf"]
-GGUF = {"export_gguf SmolLM2-135M"} | measuring(["SmolLM2-135M"], GGUF_ROWS)
-GGUF |= judging(["SmolLM2-135M"], GGUF_ROWS)
+GGUF = (
+    {f"export_gguf {model}" for model in LLAMAS} | measuring(LLAMAS, GGUF_ROWS) | judging(LLAMAS, GGUF_ROWS)
+)
 
 
 CHANGES = [
@@ -95,13 +107,14 @@ CHANGES = [
     (
         "workflow/scripts/frameworks/jax/models/whisper.py",
         append("# a comment\n"),
-        measuring(["Whisper-tiny"], JAX_ROWS) | judging(["Whisper-tiny"], JAX_ROWS),
+        measuring(WHISPERS, JAX_ROWS) | judging(WHISPERS, JAX_ROWS),
     ),
     ("workflow/scripts/frameworks/pytorch/models/unet.py", append("# a comment\n"), UNET),
     ("workflow/scripts/frameworks/llamacpp/export.py", append("# a comment\n"), GGUF),
     ("workflow/scripts/validate.py", append("# a comment\n"), judging()),
     ("workflow/scripts/arena/contract/verdict.py", append("# a comment\n"), judging() | TAKEN),
     ("config/frameworks/jax.yaml", replace("label: JAX", "label: Jax"), SUMMARY | TAKEN),
+    ("config/frameworks/onnxruntime.yaml", replace("runs inference only", "only infers"), SUMMARY),
     (
         "config/config.yaml",
         replace(r"relative_l2: 1\.0e-4", "relative_l2: 2.0e-4"),

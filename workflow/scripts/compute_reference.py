@@ -25,7 +25,7 @@ import torch
 from arena import files, tensors
 from arena.judging import distances
 from frameworks.pytorch.models import generation, losses
-from frameworks.pytorch.models.loading import arguments, load
+from frameworks.pytorch.models.loading import DefinitionError, arguments, load
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,19 @@ def run(
     inference = module(**arguments(tensors.select(inputs, "inference."), dtype))
     loss = losses.loss(loss_kind, inference, arguments({"target": inputs["target"]}, dtype)["target"])
     loss.backward()
-    gradients = {name: parameter.grad.numpy() for name, parameter in module.named_parameters()}
+    gradients = {name: gradient_of(name, parameter) for name, parameter in module.named_parameters()}
     log(f"{dtype}: loss {loss.item():.6f}, {time.perf_counter() - started:.1f} s")
     return Results(inference.detach().numpy(), latency.numpy(), loss.item(), gradients, generated)
+
+
+def gradient_of(name: str, parameter: torch.nn.Parameter) -> np.ndarray:
+    """Its gradient. Raises DefinitionError if the loss does not depend on it."""
+    if parameter.grad is None:
+        raise DefinitionError(
+            f"{name} has no gradient, because the loss does not depend on it; let the module use it, or say so in its "
+            "definition's file in workflow/scripts/models/spec/: Spec(…, effect=False), and make it a buffer"
+        )
+    return parameter.grad.numpy()
 
 
 def generate(module: torch.nn.Module, prompt: torch.Tensor, continuation: int | np.ndarray) -> Generated:
@@ -148,7 +158,10 @@ def main(argv: list[str] | None = None) -> None:
 
     config = files.read_json(options.config)
     weights, inputs = tensors.load(options.weights), tensors.load(options.inputs)
-    double = run(config, weights, inputs, options.loss, torch.float64, options.decode_tokens or None)
+    try:
+        double = run(config, weights, inputs, options.loss, torch.float64, options.decode_tokens or None)
+    except DefinitionError as error:
+        sys.exit(f"compute_reference.py: {error}")
     norms = {name: float(np.linalg.norm(gradient)) for name, gradient in double.gradients.items()}
     gradients = {}
     for name in norms:  # one at a time, so that float64 gradients make room for what follows

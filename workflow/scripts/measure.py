@@ -17,7 +17,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -37,6 +37,7 @@ RECORDS_S = time.perf_counter() - BEGIN  # which no user's program would spend
 from arena.judging import losses
 from arena.measuring import gpu, machine, nvml
 from arena.measuring.protocol import measure
+from frameworks import promises
 from frameworks.base import Adapter, FailedError, Generation, Job, UnsupportedError
 
 OWN_PEAK = ("decode", "training")  # the other tasks' peak is counted as that of inference
@@ -95,7 +96,7 @@ class Measurement:
                     self.note(**ended)
                     break
         try:
-            self.note(threads_reported=adapter.describe().get("threads"))
+            self.note(threads_reported=promises.description(adapter.describe()).get("threads"))
         except Exception as error:
             self.note(**self.outcome(error))
         self.stage("done")
@@ -108,8 +109,8 @@ class Measurement:
         self.note(import_s=time.perf_counter() - begin)
 
         self.stage("load")
-        adapter = module.Adapter(self.job)
-        about = adapter.describe()
+        adapter = promises.adapter_of(module, self.job.files.adapter)(self.job)
+        about = promises.description(adapter.describe())
         self.note(**{key: about.get(key) for key in ("version", "backend", "device")})
         machine.reset_peak()
         self.note(memory=Memory(baseline_bytes=machine.resident_bytes()))
@@ -123,7 +124,7 @@ class Measurement:
         if task in OWN_PEAK:
             machine.reset_peak()
         begin = time.perf_counter()
-        run = adapter.prepare(task)
+        run = promises.iteration(adapter.prepare(task), task)
         run()
         compile_s = time.perf_counter() - begin
         if task == "inference":
@@ -144,7 +145,7 @@ class Measurement:
         middle = sorted(timing.samples_ns)[count // 2] / 1e6
         print(f"{task}: {count} samples, median {middle:.3f} ms", flush=True)
 
-        self.keep(task, adapter.fetch(task, timing.result))
+        self.keep(task, promises.fetched(adapter.fetch(task, timing.result), task))
         figures: dict[str, Any] = {}
         if task == "inference":
             figures["energy"] = self.energy(run)
@@ -176,7 +177,7 @@ class Measurement:
         counted = gpu.energy(run, card, seconds) if card else None
         return counted and Energy(**counted)
 
-    def keep(self, task: TaskName, fetched: dict[str, np.ndarray]) -> None:
+    def keep(self, task: TaskName, fetched: Mapping[str, np.ndarray]) -> None:
         """Write the outputs; put the loss on the record, from the framework's own outputs."""
         if task == "training":
             self.note(training_loss=finite(fetched["loss"]))
@@ -244,7 +245,7 @@ def observed(run: Callable[[], Generation], first_token_ns: list[int]) -> Callab
     """``run``, which also notes each generation's time to its first token."""
 
     def generate() -> Generation:
-        result = run()
+        result = promises.generation(run())
         first_token_ns.append(result.first_token_ns)
         return result
 

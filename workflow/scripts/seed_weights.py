@@ -22,6 +22,10 @@ def architecture(model: dict[str, Any]) -> dict[str, Any]:
 def specs(model: dict[str, Any]) -> dict[str, seeded.Spec]:
     """Shape and initialisation of every tensor of ``model``, a mapping as in config/models/."""
     definition = importlib.import_module(f"models.spec.{model['definition']}")
+    if not hasattr(definition, "tensors"):
+        raise ValueError(
+            f"{definition.__file__} has no function tensors(config); docs/design.md says what it gives"
+        )
     return definition.tensors(architecture(model))
 
 

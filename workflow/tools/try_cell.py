@@ -38,6 +38,23 @@ def overlay(row: str, model: str) -> dict[str, Any]:
     return {"run": {"models": [model], "rows": [row], "baseline": row}, "protocol": {"rounds": 1}}
 
 
+def remedy(record: rounds.Round) -> list[str]:
+    """What to write where a model is refused only once an export or a process has started for it, ready to paste."""
+    if record.status != "unsupported" or record.cell.unsupported or not record.reason:
+        return []
+    if not record.reason.code.startswith("unsupported"):
+        return []
+    reason = {"code": record.reason.code, "why": record.reason.detail}
+    framework, model = record.cell.framework, record.cell.model
+    told = yaml.safe_dump(
+        {"frameworks": {framework: {"unsupported": {model: reason}}}}, width=1000, sort_keys=False
+    )
+    head = (
+        f"  Said in config/frameworks/{framework}.yaml or an overlay, nothing is exported or started for it:"
+    )
+    return [head, *(f"    {line}" for line in told.splitlines())]
+
+
 def configured(overlays: list[Path]) -> dict[str, Any]:
     """The configuration with these overlays, which a run has just taken."""
     user: Any = loader.read_yaml(ROOT / "config" / "config.yaml")
@@ -68,6 +85,7 @@ def told(results: Path, model: str, row: str, catalogue: Mapping[str, Any]) -> t
     if record.reason:
         lines.append(f"  {record.reason.code}: {record.reason.detail}")
     lines += [f"  {reason}" for reason in verdict.reasons]
+    lines += remedy(record)
     if record.status == "failed":
         lines.append(f"  its output: {results / 'logs' / 'benchmark' / cell / 'round-1.log'}")
     sentences = frameworks.sentences(catalogue.get("frameworks", {}))

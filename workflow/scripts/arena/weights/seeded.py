@@ -20,11 +20,17 @@ GENERATOR = "philox-uniform-1"  # changes whenever the bytes change
 
 @dataclass(frozen=True)
 class Spec:
-    """How one tensor is initialised: uniform around ``offset`` with standard deviation ``scale``."""
+    """How one tensor is initialised: uniform around ``offset`` with standard deviation ``scale``.
+
+    One that is not ``trained`` is a constant of the model: training gives no gradient of it. One that has no
+    ``effect`` is in the checkpoint, and the output does not depend on it.
+    """
 
     shape: tuple[int, ...]
     scale: float
     offset: float = 0.0
+    trained: bool = True
+    effect: bool = True
 
 
 def tensor(seed: int, name: str, spec: Spec) -> np.ndarray:
@@ -52,6 +58,11 @@ def tensor(seed: int, name: str, spec: Spec) -> np.ndarray:
 def tensors(seed: int, specs: Mapping[str, Spec]) -> dict[str, np.ndarray]:
     """Every tensor of ``specs`` under its name, float32."""
     return {name: tensor(seed, name, spec) for name, spec in specs.items()}
+
+
+def trained(specs: Mapping[str, Spec]) -> set[str]:
+    """The names of the tensors whose gradients training gives."""
+    return {name for name, spec in specs.items() if spec.trained and spec.effect}
 
 
 def parameter_count(specs: Mapping[str, Spec]) -> int:

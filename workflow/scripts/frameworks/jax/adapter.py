@@ -15,6 +15,7 @@ import numpy as np
 
 from arena import tensors
 from arena.measuring import nvml
+from arena.weights import seeded
 from frameworks import base
 from frameworks.jax.models import layout
 from frameworks.jax.models.losses import LOSSES
@@ -28,7 +29,6 @@ LANES = {
     "bfloat16": (jnp.bfloat16, "default"),
     "float16": (jnp.float16, "default"),
 }
-CONSTANTS = ("running_mean", "running_var")  # of batch normalisation: all other weights are trained
 
 
 class Adapter(base.Adapter):
@@ -53,6 +53,7 @@ class Adapter(base.Adapter):
         self.device = _device(job.cell.accelerator)
         self.config = job.architecture()
         self.model = importlib.import_module(f"frameworks.jax.models.{job.cell.definition}")
+        self.specs = importlib.import_module(f"models.spec.{job.cell.definition}").tensors(self.config)
         self.infer = jax.jit(self._forward)
         self.train = jax.jit(jax.value_and_grad(self._loss))
         self.compiled: Any = None  # the function that the latest task runs
@@ -78,8 +79,9 @@ class Adapter(base.Adapter):
         if task == "decode":
             return self._decoding(inputs["input_ids"])
         if task == "training":
-            constants = {name: self.params[name] for name in self.params if name.endswith(CONSTANTS)}
-            trained = {name: self.params[name] for name in self.params if name not in constants}
+            names = seeded.trained(self.specs)
+            constants = {name: array for name, array in self.params.items() if name not in names}
+            trained = {name: array for name, array in self.params.items() if name in names}
             arguments = (trained, constants, inputs, self._put(self.job.target(), jnp.float32))
             step = self.train
         else:
@@ -144,7 +146,8 @@ class Adapter(base.Adapter):
         checked = _Checked(params)
         output = self.model.forward(checked, self.config, **inputs)
         where = f"{self.job.files.export} for definition {self.job.cell.definition}"
-        tensors.check_names(set(params), checked.used, where)
+        without_effect = {name for name, spec in self.specs.items() if not spec.effect}
+        tensors.check_names(set(params) - without_effect, checked.used - without_effect, where)
         return output
 
     def _loss(

@@ -42,6 +42,7 @@ def _batch_norm(name: str, channels: int) -> dict[str, Spec]:
     return {
         f"{name}.weight": init.norm_weight(channels),
         f"{name}.bias": init.bias(channels),
-        f"{name}.running_mean": init.bias(channels),
-        f"{name}.running_var": Spec((channels,), 0.2, 1.0),  # uniform: never below 1 - 0.2 √3 = 0.65
+        f"{name}.running_mean": Spec((channels,), 0.1, trained=False),
+        # uniform: never below 1 - 0.2 √3 = 0.65
+        f"{name}.running_var": Spec((channels,), 0.2, 1.0, trained=False),
     }

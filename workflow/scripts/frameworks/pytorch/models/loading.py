@@ -12,6 +12,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from arena import tensors
+from arena.weights import seeded
+
+
+class DefinitionError(ValueError):
+    """The files of a definition do not fit together; the message says which, and what to do."""
 
 
 class _Uninitialised(TorchFunctionMode):
@@ -35,7 +40,7 @@ def load(
     Every weight is copied, so the module does not share memory with ``weights``. Raises KeyError naming
     the missing or unexpected tensors, ValueError naming the one whose shape is not the architecture's.
     """
-    specs = importlib.import_module(f"models.spec.{definition}").tensors(config)
+    specs = tensors_of(definition, config)
     where = f"weights of definition {definition}"
     tensors.check_names(set(weights), set(specs), where)
     for name, spec in specs.items():
@@ -45,11 +50,42 @@ def load(
                 f"config.json asks for {spec.shape}; the two files belong to different models"
             )
     with torch.device("meta"), _Uninitialised():  # no time or memory for values that are replaced at once
-        module = importlib.import_module(f"frameworks.pytorch.models.{definition}").build(config)
+        module = _function(f"frameworks.pytorch.models.{definition}", "build")(config)
+    _check_trained({name for name, _ in module.named_parameters()}, seeded.trained(specs), definition)
     values = {name: torch.tensor(array, dtype=dtype) for name, array in weights.items()}
     module.load_state_dict(values, strict=True, assign=True)
     # dtype before device: some devices cannot hold the float64 tables
     return module.to(dtype).to(device)
+
+
+def tensors_of(definition: str, config: dict[str, Any]) -> Mapping[str, seeded.Spec]:
+    """Every tensor of the definition by name."""
+    found: Mapping[str, seeded.Spec] = _function(f"models.spec.{definition}", "tensors")(config)
+    return found
+
+
+def _function(module: str, name: str) -> Any:
+    """A function of a definition's module. Raises DefinitionError naming its file if it has none of that name."""
+    found = getattr(importlib.import_module(module), name, None)
+    if not callable(found):
+        file = f"workflow/scripts/{module.replace('.', '/')}.py"
+        raise DefinitionError(f"{file} has no function {name}(config); docs/design.md says what it gives")
+    return found
+
+
+def _check_trained(parameters: set[str], trained: set[str], definition: str) -> None:
+    """Raise DefinitionError where the module would train what the spec does not, or the other way round."""
+    spec = f"workflow/scripts/models/spec/{definition}.py"
+    for name in sorted(parameters - trained):
+        raise DefinitionError(
+            f"{name} is a parameter of the module, and {spec} says that it is not trained; register it as a buffer, "
+            "or take `trained=False` or `effect=False` from its Spec"
+        )
+    for name in sorted(trained - parameters):
+        raise DefinitionError(
+            f"{name} is no parameter of the module, so training gives no gradient of it; say so in {spec}: "
+            "Spec(…, trained=False), or effect=False if the output does not depend on it"
+        )
 
 
 def arguments(inputs: Mapping[str, np.ndarray], dtype: torch.dtype, device: str = "cpu") -> dict[str, Tensor]:
