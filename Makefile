@@ -18,7 +18,7 @@ RUN        = $(CONFIGFILE) $(if $(ELSEWHERE),$(ELSEWHERE) --conda-prefix $(CURDI
 
 DEPLOY := workflow/deploy
 
-.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock bundle submission compare fidelity try new-framework aa sampling bench clean
+.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock bundle submission compare fidelity try new-framework new-model aa sampling bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s%s\n", $$1, $$2 }' Makefile
@@ -88,6 +88,9 @@ try: setup  ## one cell in miniature, judged, in seconds (ROW=jax MODEL=ResNet-5
 
 new-framework: setup  ## the files with which a new framework begins, and what to do with them (NAME=tvm)
 	@python workflow/tools/new_framework.py $(or $(NAME),$(error say NAME=))
+
+new-model: setup  ## the files with which a new model begins, which run as they are (NAME=MyModel DEFINITION=my_architecture)
+	@python workflow/tools/new_model.py $(or $(NAME),$(error say NAME=)) $(if $(DEFINITION),--definition $(DEFINITION))
 
 aa: setup  ## measure one row under two names, and see whether the report tells them apart (ARGS='--row jax --copies 3')
 	python workflow/tools/aa.py $(ARGS) -- --cores $(CORES)

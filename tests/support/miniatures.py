@@ -24,11 +24,17 @@ MODELS = tuple(OVERRIDES)
 
 
 def of(framework: str) -> tuple[str, ...]:
-    """The models that a framework's file does not leave out."""
+    """The models of which a framework has a definition, and that its file does not leave out.
+
+    A run with one that is neither there nor left out is refused before it begins, and so is the miniature.
+    """
     entry = {"unsupported": {}} | CATALOGUES["frameworks"][framework]
-    known = CATALOGUES["models"]
+    folder = ROOT / frameworks.FOLDERS / framework / "models"
+    known = {name: CATALOGUES["models"][name]["definition"] for name in MODELS}
     return tuple(
-        name for name in MODELS if not frameworks.model_reason(entry, name, known[name]["definition"])
+        name
+        for name, definition in known.items()
+        if (folder / f"{definition}.py").is_file() and not frameworks.model_reason(entry, name, definition)
     )
 
 

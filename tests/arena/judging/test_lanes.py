@@ -89,6 +89,15 @@ def name_of(value):
     return getattr(value, "__name__", value)
 
 
+#: The models from whose rounding the tolerances follow: docs/gate.md has their figures.
+GATE_PAGE = (miniatures.ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
+MEASURED = {name for name in miniatures.MODELS if name in GATE_PAGE}
+
+
+def test_tolerances_follow_from_several_models():
+    assert len(MEASURED) >= 5
+
+
 @pytest.mark.parametrize("imitation", lanes.IMITATIONS)
 @pytest.mark.parametrize("name", miniatures.MODELS)
 def test_the_lanes_own_rounding_passes(name, imitation):
@@ -101,7 +110,8 @@ def test_the_lanes_own_rounding_passes(name, imitation):
     # Far from float32, or it would be no imitation; near enough that the tolerance is not idle.
     tolerance = GATE[lanes.IMITATIONS[imitation][0]]["relative_l2"]
     assert 1e-4 < parts["inference"]["relative_l2"] < tolerance
-    assert tolerance < 20 * parts["inference"]["relative_l2"]
+    if name in MEASURED:
+        assert tolerance < 20 * parts["inference"]["relative_l2"]
 
 
 @pytest.mark.parametrize("imitation", lanes.IMITATIONS)
