@@ -60,6 +60,23 @@ def test_a_plan_of_text_in_no_ascii(tmp_path):
         assert "new" in out
 
 
+@pytest.mark.slow
+def test_snakemake_without_utf_8_is_refused_with_what_helps(tmp_path):
+    arguments = [
+        "--dry-run",
+        "--cores",
+        "1",
+        "--directory",
+        tmp_path,
+        "--snakefile",
+        REPOSITORY / "Snakefile",
+    ]
+    status, out, err = run("ascii", "-m", "snakemake", *arguments, python=RUNNER / "python")
+    assert status == 1
+    assert "The encoding of this locale is ascii; expected UTF-8" in out + err
+    assert "Start again with PYTHONUTF8=1" in out + err
+
+
 def test_a_sign_that_cannot_be_read_is_an_error_still():
     with pytest.raises(UnicodeDecodeError):
         library.substituted(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"))
