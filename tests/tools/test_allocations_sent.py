@@ -197,9 +197,9 @@ LACKING = [
 ]
 SHORT = {"models": ["A", "F"], "rows": ["pytorch-eager", "onnxruntime", "jax"], "baseline": "pytorch-eager"}
 FRAMEWORKS = {
-    "pytorch": {"rows": {"pytorch-eager": {"lane": "float32"}}, "unsupported": {}},
-    "jax": {"rows": {"jax": {"lane": "float32"}}, "unsupported": {}},
-    "onnxruntime": {"rows": {"onnxruntime": {"lane": "float32"}}, "unsupported": {}},
+    "pytorch": {"rows": {"pytorch-eager": {"lane": "float32"}}, "unsupported": {}, "unsupported_tasks": {}},
+    "jax": {"rows": {"jax": {"lane": "float32"}}, "unsupported": {}, "unsupported_tasks": {}},
+    "onnxruntime": {"rows": {"onnxruntime": {"lane": "float32"}}, "unsupported": {}, "unsupported_tasks": {}},
 }
 NEVER = ("the card was given back", "the last allocation ended before its turn")
 
