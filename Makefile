@@ -18,7 +18,7 @@ RUN        = $(CONFIGFILE) $(if $(ELSEWHERE),$(ELSEWHERE) --conda-prefix $(CURDI
 
 DEPLOY := workflow/deploy
 
-.PHONY: help setup report plan changed since check test lint lint-python lint-engines format docs lock bundle submission compare fidelity try new-framework new-model aa sampling bench clean
+.PHONY: help setup report retry plan changed since check test lint lint-python lint-engines format docs lock bundle submission compare fidelity try new-framework new-model aa sampling bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s%s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,10 @@ setup: .venv/launcher .venv/bin/conda .venv/conda/answers  ## install Snakemake,
 
 report: setup  ## measure, validate and write results/report.md and .html (CORES=4 CONFIG=my.yaml DIRECTORY=/data/mine)
 	snakemake $(RUN)
+
+retry: setup  ## measure again all that failed in the last run, with its settings, and write every report (DIRECTORY=)
+	@cd $(or $(strip $(DIRECTORY)),.) && test -x results/retry || { echo "no run there yet: make report" >&2; exit 2; }
+	$(or $(strip $(DIRECTORY)),.)/results/retry
 
 plan: setup  ## what `make report` with the same CONFIG= and DIRECTORY= would run, why, and how long it takes
 	python workflow/tools/plan.py -- $(RUN)

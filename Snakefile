@@ -22,6 +22,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/cells.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/cluster.smk"
+include: "workflow/rules/failures.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/reference.smk"
 include: "workflow/rules/export.smk"
@@ -49,3 +50,7 @@ onstart:
 
 onsuccess:
     complain_about_failures()
+
+
+onerror:
+    mention_failures()

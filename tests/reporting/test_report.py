@@ -194,7 +194,11 @@ def test_failures_have_reason_command_and_log(tmp_path, mixed):
     text = page(tmp_path, mixed)
     section = text.split("## Failed\n\n", 1)[1].split("\n## ", 1)[0]
     reason = "Tiny: JAX on This machine: crashed: no end after 900 s"
-    assert section == f"- {reason}. Try again: `results/retry local/Tiny/jax`.\n"
+    line, empty, all_of_it = section.split("\n", 2)
+    assert (line, empty) == (f"- {reason}. Try again: `results/retry local/Tiny/jax`.", "")
+    assert all_of_it.startswith(
+        "`make retry`, or `results/retry` where the run was not in the checkout, measures all"
+    )
     assert "## Unsupported\n\nNone." in text
     log = (tmp_path / "details.md").read_text().split("### Tiny: JAX on This machine", 1)[1]
     assert "```text\nline 20\n" in log

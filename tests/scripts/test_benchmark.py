@@ -141,7 +141,7 @@ def test_an_export_that_was_not_made_is_the_cells_reason(model, status):
     files.write_json(model / "model.bin.json", {"status": status, "reason": reason, "seconds": 1.0})
     result, outputs = benchmark(model, {"fault": "hang"}, export=model / "model.bin")
     if status == "failed":
-        reason["detail"] += f"; delete {model / 'model.bin.json'} to export again"
+        reason["detail"] += "; `make retry` exports again"
     assert (result.status, result.reason, outputs) == (status, Reason(**reason), {})
 
 

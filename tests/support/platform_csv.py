@@ -78,6 +78,7 @@ def arguments(
         "baseline": "eager",
         "retry": "my results/retry",
         "labels": json.dumps(records.LABELS),
+        "failures": directory / "failures.json",
         "analysis": directory / "local.json",
         "out": directory / "local.csv",
     } | options

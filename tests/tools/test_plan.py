@@ -245,3 +245,11 @@ def test_where_nothing_is_decided_a_plan_says_nothing_of_extra_rounds():
     assert "Extra rounds" not in plan.rendered(plan.Plan(jobs, [], [], [], extra=2), {})
     deciding = job("decide_rounds", platform="local")
     assert "Extra rounds" not in plan.rendered(plan.Plan([*jobs, deciding], [], [], []), {})
+
+
+def test_what_is_failed_is_part_of_the_plan():
+    failed = ("Failed before: local/m/a: crashed: signal 11",)
+    text = plan.rendered(plan.Plan([], [], [], [], failed=failed), {})
+    assert text.splitlines() == ["Nothing to do: every result is up to date.", *failed]
+    jobs = [job("benchmark", platform="local", model="m", row="a") | {"reason": "Forced execution"}]
+    assert plan.rendered(plan.Plan(jobs, [], [], [], failed=failed), {}).splitlines()[-1] == failed[0]

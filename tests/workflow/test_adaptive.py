@@ -38,6 +38,7 @@ def config(sleeps):
             "float32": {"relative_l2": 2.0, "max_error": 2.0, "top1_agreement": 0.0, "loss_error": 100.0}
         },
         "frameworks": {"sleepy": sleepy},
+        "accepted": [{"row": BROKEN, "model": MODEL, "code": "error", "why": "it is broken on purpose"}],
     }
 
 
@@ -87,8 +88,7 @@ def measured(checkout):
     before = plan_in_words(checkout)
     jobs = checkout.plan()
     done = checkout.run()
-    assert done.returncode == 1  # the broken row's cell
-    assert "1 cell(s) failed" in done.stdout, done.stdout
+    assert done.returncode == 0, done.stdout
     return before, jobs
 
 
@@ -134,7 +134,7 @@ def run_with(checkout, sleeps):
     results = checkout.directory / "results"
     before = {kind: snapshot(results / kind) for kind in ("benchmarks", "validation")}
     done = checkout.run()
-    assert "1 cell(s) failed" in done.stdout, done.stdout
+    assert done.returncode == 0, done.stdout
     written = set()
     for kind, old in before.items():
         new = snapshot(results / kind)

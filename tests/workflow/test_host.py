@@ -55,7 +55,9 @@ def test_a_failed_cell_is_tried_again_without_environments(tmp_path):
     snakemake(tmp_path, "--", "results/models/ResNet-50/inputs.safetensors", PYTHONPATH=SITE)
     program = tmp_path / "results/retry"
     assert f"--workflow-profile {REPOSITORY / 'profiles/host'}" in program.read_text(encoding="utf-8")
-    for words in ([], ["local/ResNet-50/no-such-row"], ["../models", "1", "2"]):
+    done = subprocess.run([program], cwd="/", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "Nothing has failed here.\n")
+    for words in (["local/ResNet-50/no-such-row"], ["../models", "1", "2"]):
         done = subprocess.run([program, *words], cwd="/", capture_output=True, text=True, check=False)
         assert done.returncode == 2 and "usage: " in done.stderr, words
 

@@ -182,7 +182,7 @@ def test_a_new_version_measures_its_framework_alone(checkout):
         *(path for path in own if "/cache/" not in path),
         *(f"logs/validate/local/{model}/{row}.log" for model in MODELS for row in JAX_ROWS),
         *(f"validation/local/{model}/{row}.json" for model in MODELS for row in JAX_ROWS),
-        *("analysis/local.json", "platforms/local.csv", "logs/platform/local.log"),
+        *("analysis/local.json", "failures/local.json", "platforms/local.csv", "logs/platform/local.log"),
         *("report.md", "details.md", "logs/report.log"),
         *("report.html", "report.json", "logs/page.log", "figures/.snakemake_timestamp"),
         *("retry", *(f"figures/{model}.svg" for model in MODELS)),  # retry names the directory

@@ -43,12 +43,13 @@ rule benchmark:
         cell=cell,
         round=round_number,
         files=round_files,
+        raised=raised_limit,
     message:
         "{wildcards.model} in {wildcards.row} on {wildcards.platform}: round {params.round}"
         f" of {ROUNDS[-1]}"
     shell:
         "python {input.script:q} --cell {params.cell:q} --round {params.round} --files {params.files:q}"
-        " --timeout {resources.timeout_s} --memory-limit {resources.memory_limit_mb}"
+        " --timeout {resources.timeout_s} --memory-limit {resources.memory_limit_mb} --raised={params.raised:q}"
         " --log {log.process:q} 2> {log.supervisor:q}"
 
 

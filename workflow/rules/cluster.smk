@@ -12,6 +12,7 @@ from arena.measuring import node
 localrules:
     all,
     decide_rounds,
+    settled,
     platform,
     report,
     page,

@@ -20,6 +20,8 @@ rule platform:
         ),
         # For the reports of the same run: the rows with their types, which text has not.
         analysis="results/analysis/{platform}.json",
+        # For the run's exit status, and for measuring it again.
+        failures=FAILURES,
     log:
         "results/logs/platform/{platform}.log",
     conda:
@@ -38,6 +40,7 @@ rule platform:
         models=RUN["models"],
         rows=RUN["rows"],
         retry=RETRY,
+        prepared=lambda wildcards: prepared_for(wildcards.platform),
         float32_rows=float32_rows(),
         work=work(),
         least_difference=CONFIG["report"]["least_difference"],
@@ -51,6 +54,7 @@ rule platform:
         " --work {params.work:q} --rounds {input.rounds:q} --validations {input.validations:q}"
         " --sources {input.sources:q} --least-difference {params.least_difference}"
         " --allocations {input.allocations:q} --unmeasured {params.unmeasured:q}"
+        " --prepared {params.prepared:q} --failures {output.failures:q}"
         " --analysis {output.analysis:q} --out {output.table:q} 2> {log:q}"
 
 
@@ -124,6 +128,7 @@ rule report:
         analyses=expand("results/analysis/{platform}.json", platform=PLATFORMS),
         published=published(),
         recomputed=recomputed(),
+        settled=SETTLED,
     output:
         markdown="results/report.md",
         details="results/details.md",
@@ -158,6 +163,7 @@ rule page:
         analyses=expand("results/analysis/{platform}.json", platform=PLATFORMS),
         published=published(),
         recomputed=recomputed(),
+        settled=SETTLED,
         rounds=lambda wildcards: rounds_on(*PLATFORMS),
         validations=lambda wildcards: verdicts_on(*PLATFORMS),
     output:

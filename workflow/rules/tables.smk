@@ -1,6 +1,5 @@
 """What the verdicts, tables and reports are told: tolerances, which files, captions, how to try again."""
 
-import csv
 import os
 from itertools import product
 
@@ -181,34 +180,6 @@ def row_sentences():
     )
 
 
-# As the reports name it: from the checkout, where its run is in the checkout, else from anywhere.
-RETRY = "results/retry" if Path.cwd() == ROOT else str(Path.cwd() / "results" / "retry")
-
-RETRY_PROGRAM = """\
-#!/bin/sh
-# Measure a cell of the last run here again, with that run's settings, from round 1 or the one given on.
-set -eu
-cd {directory}
-if [ $# -lt 1 ] || [ $# -gt 2 ] || [ ! -d "results/benchmarks/$1" ]; then
-    echo "usage: $0 PLATFORM/MODEL/ROW [ROUND], of a cell below {directory}/results/benchmarks" >&2
-    exit 2
-fi
-PATH={programs}:"$PATH"
-export PATH
-exec {command} --forcerun "results/benchmarks/$1/round-${{2:-1}}.json" -- results/report.md results/report.html
-"""
-
-
-def write_retry():
-    """Leave the program that the reports name to try a failed cell again."""
-    text = RETRY_PROGRAM.format(
-        directory=shlex.quote(str(Path.cwd())),
-        programs=shlex.quote(str(Path(sys.executable).parent)),
-        command=command_line(),
-    )
-    files.write_program(Path("results/retry"), text)
-
-
 def command_line():
     """The command of this run, as far as it decides what is measured."""
     settings, deployment = workflow.config_settings, workflow.deployment_settings
@@ -357,22 +328,3 @@ def published():
 def recomputed():
     """The tables of submissions."""
     return [f"results/published/{path.stem}.csv" for path in SUBMISSIONS]
-
-
-def complain_about_failures():
-    """Make the run's exit status say that a cell failed; the report stands all the same."""
-    failed = []
-    for platform in PLATFORMS:
-        table = Path(f"results/platforms/{platform}.csv")
-        if table.exists():
-            with open(table, newline="", encoding="utf-8") as stream:
-                failed += [
-                    f"{row['platform']} / {row['model']} / {row['framework']}"
-                    for row in csv.DictReader(stream)
-                    if row["status"] == "failed"
-                ]
-    if failed:
-        raise WorkflowError(
-            f"{len(failed)} cell(s) failed; results/report.md says why and how to try again: "
-            + "; ".join(failed)
-        )

@@ -43,6 +43,7 @@ class Limits:
     """When a measuring process is ended; not part of the cell, because it changes no figure."""
 
     timeout_s: float
+    raised: str = ""  # which of them was raised, so that the round is measured again
     memory_mb: int  # 0: 90 % of what is available
 
 
@@ -71,6 +72,7 @@ def arguments(argv: list[str] | None = None) -> Work:
     parser.add_argument("--files", required=True, help="JSON, or a file of it: `files` of job.schema.json")
     parser.add_argument("--log", type=Path, required=True, help="the measuring process's output")
     parser.add_argument("--timeout", type=float, required=True, help="seconds until the process is killed")
+    parser.add_argument("--raised", default="", help="the raised limit for which this is measured again")
     parser.add_argument("--memory-limit", type=int, default=0, help="MB; 0: 90 %% of what is available")
     parser.add_argument("--keep-job", type=Path, help="also write the job here, to run measure.py by hand")
     args = parser.parse_args(argv)
@@ -84,7 +86,7 @@ def arguments(argv: list[str] | None = None) -> Work:
         cell=cell,
         number=args.round,
         files=paths,
-        limits=Limits(args.timeout, args.memory_limit),
+        limits=Limits(args.timeout, args.memory_limit, args.raised),
         log=args.log,
         keep_job=args.keep_job,
         first=first,
@@ -109,7 +111,7 @@ def exported(path: Path | None) -> Fields | None:
         return None
     reason = found["reason"]
     if found["status"] == "failed":  # measuring the cell again would not export again
-        reason = reason | {"detail": f"{reason['detail']}; delete {record} to export again"}
+        reason = reason | {"detail": f"{reason['detail']}; `make retry` exports again"}
     return {"status": found["status"], "reason": reason}
 
 
@@ -225,6 +227,7 @@ def supervise(work: Work, stage: Path) -> Fields:
         measure = [str(work.files.program.resolve())]
     command = [*isolated, *measure, "--job"]
     given = child_environment(work.cell, cache.resolve())
+    most = memory_limit(work.limits.memory_mb)
     card = nvml.open_gpu() if work.cell.accelerator == "cuda" else None
     before = machine.conditions()
     with open(work.log, "wb") as log, gpu.Watch(card) if card else nullcontext() as watch:
@@ -233,7 +236,7 @@ def supervise(work: Work, stage: Path) -> Fields:
             given,
             log,
             work.limits.timeout_s,
-            memory_limit(work.limits.memory_mb),
+            most,
         )
     after = machine.conditions()
     seen = watch.summary(ending.pid) if watch else None
@@ -256,6 +259,12 @@ def supervise(work: Work, stage: Path) -> Fields:
         "command": [*command, "JOB.json"],
         "environment": {
             name: "[secret]" if redaction.is_secret(name) else value for name, value in given.items()
+        },
+        "limits": {
+            "timeout_s": work.limits.timeout_s,
+            "memory_mb": work.limits.memory_mb,
+            "memory_bytes": most,
+            "raised": work.limits.raised,
         },
         "withheld": environment.withheld(given),
         "conditions": {

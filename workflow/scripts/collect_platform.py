@@ -1,6 +1,7 @@
 """Analyse one platform's rounds and verdicts, a row a cell: typed for the reports, and as a CSV for readers.
 
-The columns are described in docs/platform-csv.md.
+What failed stands in a file of its own, by which the run's exit status is decided. The CSV's columns are described
+in docs/platform-csv.md.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import sys
 from pathlib import Path
 
 from arena import files
-from reporting import analysis, export, rounds, rows, stated
+from arena.contract import codec
+from arena.contract.failures import Failures
+from reporting import analysis, export, failed, rounds, rows, stated
 
 
 def arguments() -> argparse.Namespace:
@@ -49,6 +52,13 @@ def arguments() -> argparse.Namespace:
         "--least-difference", type=float, default=0.02,
         help="share by which a row must be slower to lose the first place (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--prepared",
+        type=json.loads,
+        default={},
+        help="JSON {MODEL/ROW: records of its exports and its build}",
+    )
+    parser.add_argument("--failures", type=Path, required=True, help="what failed, JSON")
     parser.add_argument("--analysis", type=Path, required=True, help="the rows for the reports, JSON")
     parser.add_argument("--out", type=Path, required=True, help="the platform CSV")
     return parser.parse_args()
@@ -72,6 +82,10 @@ def main() -> None:
             args.float32_rows,
             args.work,
             args.least_difference,
+        )
+        found = failed.failures(cells, args.prepared)
+        codec.write(
+            args.failures, Failures(platform=args.platform, failures=found, raised=failed.raised(cells))
         )
         for each in unmeasured:
             label, work = args.labels.get(each.row, each.row), args.work.get(each.model)

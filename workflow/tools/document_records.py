@@ -18,6 +18,7 @@ from arena.contract.build import Built
 from arena.contract.cell import Cell, Job
 from arena.contract.codec import AtLeast
 from arena.contract.decision import Decision
+from arena.contract.failures import Failures
 from arena.contract.measured import Measured
 from arena.contract.round import Round
 from arena.contract.verdict import Verdict
@@ -33,6 +34,7 @@ RECORDS = {
     "decision": Decision,
     "build": Built,
     "allocations": Account,
+    "failures": Failures,
 }
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 PLAIN = {str: "string", Path: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}

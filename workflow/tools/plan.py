@@ -1,7 +1,8 @@
 """Say what Snakemake would run, why, and for how long, before anything starts.
 
 Runs `snakemake --dry-run` with the arguments after `--` (without any: for results/report.md) and
-prints one line a step. Durations are those of this results directory's own earlier jobs; a job
+prints one line a step. What the last run left failed, and nobody accepts, is listed: the exit status is then 1.
+Durations are those of this results directory's own earlier jobs; a job
 without any is looked up in a table of measured durations, and is called unknown if that lacks it.
 """
 
@@ -31,6 +32,9 @@ COLUMNS = ["rule", "model", "row", "seconds"]
 
 MEASURING = ("benchmark", "benchmark_repeat")
 DECIDING = "decide_rounds"
+# Of the jobs by which a run comes to ask whether anything is failed (rules/failures.smk).
+SETTLING, AFTER_SETTLING = "settled", "Input files updated by another job: results/settled"
+
 
 Key = tuple[str, str, str]  # rule, model, row; "" where a rule has no such wildcard
 
@@ -43,6 +47,7 @@ class Plan(NamedTuple):
     environments: list[str]  # env files to be installed first
     weights: list[str]  # where each model's weights come from, a sentence each
     extra: int = 0  # rounds that a cell may get beyond the planned ones
+    failed: tuple[str, ...] = ()  # what the last run left failed, a sentence each
 
 
 def dry_run(arguments: list[str]) -> Plan:
@@ -66,9 +71,13 @@ def dry_run(arguments: list[str]) -> Plan:
     params = {
         identity(each): settings.in_words(each["old"], each["new"], each["names"]) for each in found["params"]
     }
-    jobs = [job | {"settings": params.get(identity(job), "")} for job in found["job"] if job["works"]]
+    jobs = [
+        job | {"settings": params.get(identity(job), "")}
+        for job in found["job"]
+        if job["works"] and job["rule"] != SETTLING and job["reason"] != AFTER_SETTLING
+    ]
     extra = max(found["extra"], default=0)
-    return Plan(jobs, found["past"], found["environment"], found["weights"], extra)
+    return Plan(jobs, found["past"], found["environment"], found["weights"], extra, tuple(found["failed"]))
 
 
 def directory(arguments: list[str]) -> Path:
@@ -241,7 +250,7 @@ def values_of(jobs: list[dict[str, Any]], wildcard: str) -> list[str]:
 def rendered(plan: Plan, table: Mapping[Key, float]) -> str:
     """The plan as text for a terminal."""
     if not plan.jobs:
-        return "\n".join(["Nothing to do: every result is up to date.", *plan.weights])
+        return "\n".join(["Nothing to do: every result is up to date.", *plan.weights, *plan.failed])
     estimator = Estimator(plan.past, table)
     envs = {identity(job): job["env"] for job in plan.past}
     steps: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -268,7 +277,7 @@ def rendered(plan: Plan, table: Mapping[Key, float]) -> str:
             f"environments to install first, not in the estimate: {listed(sorted(plan.environments), 99)}"
         )
     text += [*plan.weights, *changed_settings(plan), *extra_rounds(plan, table)]
-    return "\n".join([*text, *notes(everything, estimator.from_table)])
+    return "\n".join([*text, *notes(everything, estimator.from_table), *plan.failed])
 
 
 def changed_settings(plan: Plan) -> list[str]:
@@ -361,7 +370,10 @@ def main() -> None:
         table = read_durations(args.durations)
     except ValueError as error:
         raise SystemExit(str(error)) from error
-    print(rendered(dry_run(args.arguments or ["results/report.md"]), table))
+    plan = dry_run(args.arguments or ["results/report.md"])
+    print(rendered(plan, table))
+    if plan.failed:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -174,6 +174,26 @@ BAD = {
         "platforms: [{name: x, accelerator: Cuda}]",
         [("platforms[0].accelerator", '"Cuda"', "`cpu`, `cuda`", "did you mean cuda?")],
     ),
+    "accepted without a reason": (
+        "accepted: [{row: jax, model: ResNet-50, code: crashed}]",
+        [("accepted[0].why", "missing")],
+    ),
+    "accepted of nobody": (
+        "accepted: [{row: jaxx, model: ResNet-5, code: crashed, why: known, platform: locl}]",
+        [
+            ("accepted[0].row", '"jaxx" is no row', "did you mean jax?"),
+            ("accepted[0].model", '"ResNet-5" is no model', "did you mean ResNet-50?"),
+            ("accepted[0].platform", '"locl" is no platform', "did you mean local?"),
+        ],
+    ),
+    "accepted in other words": (
+        "accepted: [{row: jax, model: ResNet-50, code: It crashes, why: known, tasks: training, task: trainin}]",
+        [
+            ("accepted[0].code", '"It crashes"', "a reason code"),
+            ("accepted[0].tasks", "unknown key", "did you mean task?"),
+            ("accepted[0].task", '"trainin"', "`training`"),
+        ],
+    ),
     "published": ("published: report/publishd", [("published", '"report/publishd"', "a directory")]),
     "misspelt model in an overlay": (
         "models: {ResNet50: {seed: 1}}",

@@ -66,6 +66,25 @@ MADE = {
         ],
         "missing": [{"cells": "*/jax", "why": "time was up"}],
     },
+    "failures": {
+        "schema": 1,
+        "platform": "local",
+        "failures": [
+            {
+                "platform": "local",
+                "model": "Tiny",
+                "row": "eager",
+                "task": None,
+                "code": "timeout",
+                "detail": "no end after 30 s",
+                "round": 1,
+                "record": "results/benchmarks/local/Tiny/eager/round-1.json",
+                "limits": {"timeout_s": 30.0, "memory_mb": 0, "memory_bytes": 8_000_000_000, "raised": ""},
+                "prepared": ["results/exports/Tiny/onnx/model.onnx.json"],
+            }
+        ],
+        "raised": {"results/benchmarks/local/Tiny/jax/round-1.json": "timeout_s is 60"},
+    },
 }
 
 
@@ -76,7 +95,7 @@ def made(tmp_path):
 
 
 #: What a round of an earlier commit lacks: report/published/ has some.
-LATER = {"round": {"waited_s", "environment", "withheld"}}
+LATER = {"round": {"waited_s", "environment", "withheld", "limits"}}
 LATER_INSIDE = {"Machine": {"cpu_family", "cpu_model", "cpu_stepping", "cpus"}, "Gpu": {"index"}}
 
 

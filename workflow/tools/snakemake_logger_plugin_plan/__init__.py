@@ -13,6 +13,7 @@ Each line holds one of
     {"environment": path}                      an env that would be installed first
     {"weights": text}                          where a model's weights come from, as the rules put it
     {"extra": count}                           up to how many rounds a cell may get beyond the planned ones
+    {"failed": text}                           what the last run left failed, and nobody accepts
     {"total": count}                           the number of jobs, to check the above against
 """
 
@@ -61,6 +62,8 @@ class LogHandler(LogHandlerBase):
             self.write({"weights": record.getMessage()})
         elif hasattr(record, "extra_rounds"):
             self.write({"extra": record.extra_rounds})
+        elif hasattr(record, "failed_before"):
+            self.write({"failed": record.failed_before})
         elif record.levelno >= WARNING:
             print(self.format(record), file=sys.stderr)
 

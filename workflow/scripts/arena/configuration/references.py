@@ -85,6 +85,18 @@ def _check_run_models(config: Config, basedir: Path) -> Iterator[Problem]:
             yield _unknown(("run", "models", index), model, "model", list(config["models"]))
 
 
+def _check_accepted(config: Config, basedir: Path) -> Iterator[Problem]:
+    known = {
+        "row": [row for framework in config["frameworks"].values() for row in framework["rows"]],
+        "model": list(config["models"]),
+        "platform": [platform["name"] for platform in config["platforms"]],
+    }
+    for index, entry in enumerate(config["accepted"]):
+        for kind, names in known.items():
+            if entry[kind] is not None and entry[kind] not in names:
+                yield _unknown(("accepted", index, kind), entry[kind], kind, names)
+
+
 def _unknown(path: validator.Path, name: str, kind: str, known: list[str]) -> Problem:
     return Problem(path, f"{shown(name)} is no {kind}{nearest(name, known)}; allowed: {', '.join(known)}")
 
@@ -419,4 +431,10 @@ CHECKS: dict[Callable[[Config, Path], Iterator[Problem]], list[tuple[str, ...]]]
         *(("frameworks", "*", key, "**") for key in FILE_KEYS),
     ],
     _check_published: [("published",)],
+    _check_accepted: [
+        ("accepted", "**"),
+        ("frameworks", "*", "rows"),
+        ("models",),
+        ("platforms", "*", "name"),
+    ],
 }

@@ -167,6 +167,18 @@ class Node:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Limits:
+    """At which a process was to be ended."""
+
+    timeout_s: Annotated[float, "Seconds"]
+    memory_mb: Annotated[int, "MB, as asked; 0: a share of what was available"]
+    memory_bytes: Annotated[int, "That which applied, in bytes"]
+    raised: Annotated[
+        str, "For which limit, higher than before, the round was measured again; empty for none"
+    ] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Round:
     """One process of one cell, as ``round-{n}.json`` holds it."""
 
@@ -188,6 +200,9 @@ class Round:
     withheld: Annotated[
         list[str] | None, "The caller's variables that it was not given, by name", Later()
     ] = None
+    limits: Annotated[Limits | None, "At which it was to be ended; null where none was started", Later()] = (
+        None
+    )
     version: Annotated[str | None, "The framework's"] = None
     backend: Annotated[str | None, "What computed, in the framework's words"] = None
     device: Annotated[str | None, "On what, in the framework's words"] = None

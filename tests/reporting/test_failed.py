@@ -1,0 +1,63 @@
+"""What failed on a platform, from its rounds and verdicts."""
+
+import records
+from arena.contract import failures
+from arena.contract.round import Limits
+from platform_csv import collected, good
+
+LIMITS = {"timeout_s": 900.0, "memory_mb": 0, "memory_bytes": 8_000_000_000, "raised": ""}
+BOTH = [records.verdict_record("eager"), records.verdict_record("compiled")]
+
+
+def found(tmp_path, rounds, verdicts, **options):
+    collected(tmp_path, rounds, verdicts, **options)
+    return failures.read(tmp_path / "failures.json").failures
+
+
+def test_where_all_is_well_nothing_is_failed(tmp_path):
+    assert found(tmp_path, good("eager") + good("compiled"), BOTH) == []
+
+
+def test_a_failed_cell_with_its_first_failed_round_limits_and_preparations(tmp_path):
+    rounds = good("eager") + good("compiled")
+    rounds[4] = records.failed("compiled", 2, "timeout", "no end after 900 s") | {"limits": LIMITS}
+    verdicts = [BOTH[0], records.verdict_record("compiled", None)]
+    prepared = '{"Tiny/compiled": ["results/exports/Tiny/onnx/model.onnx.json"], "Tiny/eager": ["other"]}'
+    (failure,) = found(tmp_path, rounds, verdicts, prepared=prepared)
+    assert (failure.cell, failure.task, failure.round) == ("local/Tiny/compiled", None, 2)
+    assert (failure.code, failure.detail) == ("timeout", "no end after 900 s")
+    assert failure.record.endswith("compiled/round-2.json")
+    assert failure.limits == Limits(**LIMITS)
+    assert failure.prepared == ["results/exports/Tiny/onnx/model.onnx.json"]
+
+
+def test_the_rounds_that_were_skipped_after_it_are_no_failures(tmp_path):
+    skipped = [records.failed("compiled", n, "skipped", "round 1 did not end well") for n in (2, 3)]
+    rounds = [*good("eager"), records.failed("compiled", 1, "crashed", "signal 11"), *skipped]
+    (failure,) = found(tmp_path, rounds, [BOTH[0], records.verdict_record("compiled", None)])
+    assert (failure.round, failure.code) == (1, "crashed")
+
+
+def test_a_failed_task_of_a_cell_that_was_measured(tmp_path):
+    rounds = good("eager") + good("compiled")
+    rounds[5]["tasks"]["training"] = records.ended_task("failed", "timeout", "900 s")
+    (failure,) = found(tmp_path, rounds, BOTH)
+    assert (failure.cell, failure.task, failure.round) == ("local/Tiny/compiled", "training", 3)
+    assert (failure.code, failure.detail) == ("timeout", "900 s")
+
+
+def test_a_round_that_was_measured_again_for_a_raised_limit_is_known(tmp_path):
+    rounds = good("eager") + good("compiled")
+    rounds[5] |= {"limits": LIMITS | {"raised": "timeout_s is 900"}}
+    collected(tmp_path, rounds, BOTH)
+    ((path, why),) = failures.read(tmp_path / "failures.json").raised.items()
+    assert path.endswith("compiled/round-3.json") and why == "timeout_s is 900"
+
+
+def test_what_is_unsupported_is_not_failed(tmp_path):
+    rounds = good("eager") + [records.unsupported("compiled", number) for number in (1, 2, 3)]
+    assert found(tmp_path, rounds, [BOTH[0], records.verdict_record("compiled", None)]) == []
+    rounds = good("eager") + good("compiled")
+    for record in rounds[3:]:
+        record["tasks"]["training"] = records.ended_task("unsupported", "no-training", "it has none")
+    assert found(tmp_path / "task", rounds, BOTH) == []
