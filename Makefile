@@ -24,7 +24,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s%s\n", $$1, $$2 }' Makefile
 	@echo 'One file of tests, once they are set up: .venv-tests/bin/python -m pytest tests/reporting/test_report.py'
 
-setup: .venv/launcher .venv/bin/conda .venv/conda/answers  ## install Snakemake, uv and the project's conda into .venv (once)
+setup: .venv/launcher .venv/bin/conda .venv/conda/ready  ## install Snakemake, uv and the project's conda into .venv (once)
 
 report: setup  ## measure, validate and write results/report.md and .html (CORES=4 CONFIG=my.yaml DIRECTORY=/data/mine)
 	snakemake $(RUN)
@@ -108,13 +108,21 @@ bench: setup  ## everything cold from a fresh clone, and a run with nothing to d
 clean:  ## delete results/, measurements and models alike; environments and report/published stay
 	rm -rf results
 
-# An environment is made anew when its list of packages changes; `ready` marks a whole one.
+# An environment is made anew when its list of packages changes, when this folder was renamed or copied, and when
+# programs are missing in it. `ready` marks a whole one, and says for which folder it was made.
+ifneq ($(shell sh $(DEPLOY)/whole.sh .venv python uv snakemake),yes)
+.PHONY: .venv/ready
+endif
+ifneq ($(shell sh $(DEPLOY)/whole.sh .venv-tests python pytest),yes)
+.PHONY: .venv-tests/ready
+endif
+
 # Programs in .venv are given by path here: make may look up bare names before .venv exists.
 .venv/ready: envs/runner.txt
 	sh $(DEPLOY)/bootstrap.sh .venv "$(strip $(PYTHON))"
 	.venv/bin/python $(DEPLOY)/installer.py pip install --quiet --python .venv/bin/python --no-deps --compile-bytecode --requirements envs/runner.txt
 	.venv/bin/uv pip check --quiet --python .venv/bin/python
-	touch $@
+	pwd -P > $@
 
 .venv/launcher: $(DEPLOY)/snakemake.sh .venv/ready
 	cp $< .venv/bin/snakemake.part && chmod 755 .venv/bin/snakemake.part && mv .venv/bin/snakemake.part .venv/bin/snakemake
@@ -127,8 +135,8 @@ clean:  ## delete results/, measurements and models alike; environments and repo
 	mkdir -p $(@D)
 	cp $< $@.part && mv $@.part $@
 
-.venv/conda/answers: $(DEPLOY)/conda.py .venv/conda/bin/activate
-	.venv/bin/python $< answers $@
+.venv/conda/ready: $(DEPLOY)/conda.py .venv/conda/bin/activate
+	.venv/bin/python $< answers .venv/conda/answers
 	touch $@
 
 .venv-tests/ready: envs/tests.txt | .venv/ready
@@ -136,4 +144,4 @@ clean:  ## delete results/, measurements and models alike; environments and repo
 	.venv/bin/python $(DEPLOY)/installer.py venv --quiet --no-project --python .venv/bin/python .venv-tests
 	.venv/bin/python $(DEPLOY)/installer.py pip install --quiet --python .venv-tests/bin/python --no-deps --compile-bytecode --requirements envs/tests.txt
 	.venv/bin/uv pip check --quiet --python .venv-tests/bin/python
-	touch $@
+	pwd -P > $@

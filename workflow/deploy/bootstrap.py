@@ -18,8 +18,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # `python -I` leaves it out
 import installer
+
+from arena import places
 
 PYTHON = "3.11"  # every package in envs/ is pinned for it
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +35,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="the environment; what is there is replaced")
     parser.add_argument("--own", action="store_true", help="say so if this Python is not the one to be used")
     args = parser.parse_args()
+    if why := places.refusal("the checkout", ROOT):
+        sys.exit(why)
     environ = installer.without_detours(os.environ)
     own = str(Path(sys.executable).resolve())  # not a link in the folder, if that is what runs this
     shutil.rmtree(args.folder, ignore_errors=True)

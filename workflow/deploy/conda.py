@@ -21,7 +21,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 import environment
+
+from arena import places
 
 VERSION = "24.7.1"  # the oldest conda that Snakemake 9.27 accepts, and the interface spoken here
 MARKER = b"arena-conda-wrapper"  # in the wrapper script of every checkout of the arena
@@ -89,8 +92,8 @@ def conda_prefix() -> Path:
     prefix = Path(sys.prefix) / "conda"
     if not (prefix / "bin" / "activate").is_file():
         sys.exit(f"{prefix}/bin/activate does not exist; run `make setup`")
-    if re.search(r"\s", str(prefix)):
-        sys.exit(f"{prefix}: Snakemake cannot activate below a path with spaces; move the checkout")
+    if why := places.refusal("the checkout", prefix):
+        sys.exit(why)
     return prefix
 
 
@@ -147,7 +150,9 @@ def write_answers(folder: Path) -> None:
     """One file for each of QUESTIONS, named like it: conda.sh reads them."""
     folder.mkdir(parents=True, exist_ok=True)
     for question in QUESTIONS:
-        (folder / question).write_text(answer(question) + "\n", encoding="utf-8")
+        part = folder / f"{question}.part"
+        part.write_text(answer(question) + "\n", encoding="utf-8")
+        part.replace(folder / question)
 
 
 def stop(signum: int, _frame: object) -> NoReturn:

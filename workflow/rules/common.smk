@@ -13,7 +13,8 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
-ROOT = Path(workflow.basedir)
+# Without links, so that whichever path leads here, files have the same names and nothing is measured again.
+ROOT = Path(workflow.basedir).resolve()
 SCRIPTS = ROOT / "workflow" / "scripts"
 ENGINES = ROOT / "workflow" / "engines"
 sys.path.insert(0, str(SCRIPTS))
@@ -25,11 +26,32 @@ if sys.getfilesystemencoding().lower() != "utf-8":
 # Of the programs that rules start: files and logs are in UTF-8, whatever the shell's locale.
 os.environ["PYTHONUTF8"] = "1"
 
-from arena import files
+from arena import files, places
 from arena.configuration import frameworks, imports
 from arena.measuring import machine
 from arena.weights import source
 from arena.configuration.loader import ConfigError, check_file, resolve
+
+
+def check_places():
+    """Refuse what would make programs fail in the middle of a run, or start another checkout's."""
+    prefix = workflow.deployment_settings.conda_prefix
+    lying = {
+        "the checkout": ROOT,
+        "--directory": Path.cwd(),
+        "--conda-prefix": prefix and Path(prefix).absolute(),
+    }
+    for what, path in lying.items():
+        if path and (why := places.refusal(what, path)):
+            raise WorkflowError(why)
+    if other := places.made_elsewhere(ROOT / ".venv"):
+        raise WorkflowError(
+            f"{ROOT / '.venv'} was made for {other}: this checkout was renamed or copied, and .venv would run "
+            "that one's programs. `make setup` makes it anew; then `source .venv/bin/activate` again"
+        )
+
+
+check_places()
 
 try:
     for path in workflow.configfiles:

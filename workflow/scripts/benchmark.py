@@ -11,7 +11,6 @@ import argparse
 import errno
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from arena import environment, files, redaction, storage, tensors
+from arena import environment, files, places, redaction, storage, tensors
 from arena.contract import codec
 from arena.contract import round as rounds
 from arena.contract.build import Built
@@ -43,8 +42,8 @@ class Limits:
     """When a measuring process is ended; not part of the cell, because it changes no figure."""
 
     timeout_s: float
-    raised: str = ""  # which of them was raised, so that the round is measured again
     memory_mb: int  # 0: 90 % of what is available
+    raised: str = ""  # which of them was raised, so that the round is measured again
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,8 @@ def arguments(argv: list[str] | None = None) -> Work:
     parser.add_argument("--files", required=True, help="JSON, or a file of it: `files` of job.schema.json")
     parser.add_argument("--log", type=Path, required=True, help="the measuring process's output")
     parser.add_argument("--timeout", type=float, required=True, help="seconds until the process is killed")
-    parser.add_argument("--raised", default="", help="the raised limit for which this is measured again")
     parser.add_argument("--memory-limit", type=int, default=0, help="MB; 0: 90 %% of what is available")
+    parser.add_argument("--raised", default="", help="the raised limit for which this is measured again")
     parser.add_argument("--keep-job", type=Path, help="also write the job here, to run measure.py by hand")
     args = parser.parse_args(argv)
     try:
@@ -227,8 +226,8 @@ def supervise(work: Work, stage: Path) -> Fields:
         measure = [str(work.files.program.resolve())]
     command = [*isolated, *measure, "--job"]
     given = child_environment(work.cell, cache.resolve())
-    most = memory_limit(work.limits.memory_mb)
     card = nvml.open_gpu() if work.cell.accelerator == "cuda" else None
+    most = memory_limit(work.limits.memory_mb)
     before = machine.conditions()
     with open(work.log, "wb") as log, gpu.Watch(card) if card else nullcontext() as watch:
         ending = supervisor.run(
@@ -260,13 +259,13 @@ def supervise(work: Work, stage: Path) -> Fields:
         "environment": {
             name: "[secret]" if redaction.is_secret(name) else value for name, value in given.items()
         },
+        "withheld": environment.withheld(given),
         "limits": {
             "timeout_s": work.limits.timeout_s,
             "memory_mb": work.limits.memory_mb,
             "memory_bytes": most,
             "raised": work.limits.raised,
         },
-        "withheld": environment.withheld(given),
         "conditions": {
             "before": before,
             "during": {"gpu": seen},
@@ -396,7 +395,7 @@ def store(work: Work, stage: Path, found: Fields) -> None:
         "order": {"seed": cell.protocol.seed, "key": cell.order_key(work.number)},
         "cold": work.first is None,
         "machine": machine.facts(),
-        "commit": commit(),
+        "commit": places.commit(Path(__file__).resolve().parents[2]),
     }
     redactor = redaction.Redactor()
     found = redactor.value(found)
@@ -430,16 +429,6 @@ def built(record: Built) -> Fields:
         "footprint_bytes": record.program_bytes,
         "build": codec.encode(record.build),
     }
-
-
-def commit() -> str | None:
-    """The arena's git commit, ``-dirty`` if files differ from it; None outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:  # no git here
-        return None
-    return answer.stdout.strip() or None
 
 
 if __name__ == "__main__":
