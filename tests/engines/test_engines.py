@@ -111,6 +111,31 @@ def test_an_engine_without_program_asks_the_registry_if_it_can(tmp_path):
     assert "could not be asked" in record["reason"]["detail"]
 
 
+@pytest.mark.parametrize(
+    ("lock", "rustc", "detail"),
+    [
+        ("version = 4\n", "rustc 1.95.0", "KeyError"),  # no package arena-tiny
+        ("not TOML", "rustc 1.95.0", "TOMLDecodeError"),
+        (None, "", "FileNotFoundError"),
+    ],
+)
+def test_whatever_a_build_meets_is_a_reason(tmp_path, manifests, lock, rustc, detail):
+    """Programs that pretend to be Rust's: cargo says that it has built, and then something is not as expected."""
+    programs, built = tmp_path / "programs", tmp_path / "built"
+    programs.mkdir()
+    built.write_text("")
+    said = json.dumps({"executable": str(built), "target": {"name": "arena-tiny"}})
+    for name, text in {"cargo": said, "cc": "", "rustc": rustc}.items():
+        (programs / name).write_text(f"#!/bin/sh\necho '{text}'\n")
+        (programs / name).chmod(0o755)
+    if lock is not None:
+        (manifests / "Cargo.lock").write_text(lock)
+    record, program = build(tmp_path, manifests, path=f"{programs}:/usr/bin:/bin")
+    assert (record["status"], record["reason"]["code"]) == ("failed", "build-failed")
+    assert record["reason"]["detail"].startswith(detail)
+    assert program.read_bytes() == b"" and record["packages"] == {}
+
+
 @pytest.fixture
 def manifests(tmp_path):
     """The files of a workspace with one engine, which prints a number through a published crate."""

@@ -1,5 +1,7 @@
 """Checkpoints, weights and inputs: model config → results/models/{model}/."""
 
+from arena.weights import surroundings
+
 
 rule download:
     input:
@@ -83,6 +85,22 @@ rule inputs:
         "python {input.script:q} --model-config {params.model:q} --out {output.inputs:q} 2> {log:q}"
 
 
+def check_surroundings():
+    """Refuse variables with which no hub can be asked, where one is to be: before anything is measured."""
+    to_ask = [
+        model
+        for model in RUN["models"]
+        if MODELS[model]["weights"] in ("hub", "auto")
+        and not Path(f"results/models/{model}/checkpoint.json").exists()
+    ]
+    if to_ask and not os.environ.get("HF_HUB_OFFLINE"):
+        if wrong := surroundings.fault(os.environ):
+            raise WorkflowError(
+                f"{wrong}. Asked for is the checkpoint of {', '.join(to_ask)}; `weights: seeded` does without a hub"
+            )
+
+
 if workflow.is_main_process:
+    check_surroundings()
     for line in weights_in_words():
         logger.info(line)

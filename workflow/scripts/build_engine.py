@@ -1,6 +1,6 @@
 """Build one of the programs in workflow/engines/ for this machine's processor.
 
-Where there is no cargo, or the build fails, that is recorded, and the engine's cells say so: the exit
+Where there is no cargo, or the build fails in whatever way, that is recorded, and the engine's cells say so: the exit
 status is 0 as long as the record could be written, and the disk is not full. CARGO_TARGET_DIR is honoured, and what
 else arena/environment.py lets through; a profile that CARGO_PROFILE_* changes is recorded with the flags. For CUDA no
 card is needed: CUDA_COMPUTE_CAP says which one to build for, else the machine's own, else every one since Ampere.
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,14 @@ def main() -> None:
     args = parser.parse_args()
 
     begin = time.monotonic()
-    found = attempt(args)
+    try:
+        found = attempt(args)
+    except Exception as error:
+        traceback.print_exc(file=sys.stdout)
+        if storage.fault(error, args.program.parent, args.target):
+            print(f"build_engine.py: {storage.failed(args.target, error)}", flush=True)
+            sys.exit(storage.EXIT)
+        found = refused("failed", "build-failed", " ".join(f"{type(error).__name__}: {error}".split())[:500])
     found = redaction.Redactor().value(found)
     record = codec.build(Built, **{"packages": {}} | found, seconds=time.monotonic() - begin)
     if record.status != "ok":

@@ -1,8 +1,9 @@
 """Download a checkpoint at its pinned revision, check it, and record what it is.
 
 With `--asked auto` a machine without a hub is no error: the record then says that the weights are to be
-made from the seed. HF_ENDPOINT, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE mean what they mean to
-huggingface-hub; what its cache holds is not downloaded again.
+made from the seed. Variables with which no hub can be asked are an error (arena/weights/surroundings.py).
+HF_ENDPOINT, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE mean what they mean to huggingface-hub; what its cache holds is not
+downloaded again.
 """
 
 from __future__ import annotations

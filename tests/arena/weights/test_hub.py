@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from hub_server import TOKEN, Fault, Hub, Repository
+from proxy_server import proxy
 from runner import REPOSITORY
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
@@ -385,3 +387,63 @@ def test_the_files_outlive_the_cache(hub, place):
     subprocess.run(["rm", "-r", place.home], check=True)
     assert held(place.files) == FILES
     assert not any(Path(place.files, name).is_symlink() for name in FILES)
+
+
+# --- proxies and certificates -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def closed():
+    """A port at which nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+WRONG = {
+    "a SOCKS proxy": {"all_proxy": "socks5://127.0.0.1:1080", "NO_PROXY": None},
+    "another kind of proxy": {"http_proxy": "socks4://127.0.0.1:1080", "NO_PROXY": None},
+    "a hub without a scheme": {"HF_ENDPOINT": "127.0.0.1:8080"},
+    "no file of certificates": {"SSL_CERT_FILE": "/not/there.pem"},
+    "no bundle": {"REQUESTS_CA_BUNDLE": "/not/there.pem"},
+    "no bundle of curl's": {"CURL_CA_BUNDLE": "/not/there.pem"},
+}
+
+
+@pytest.mark.parametrize("asked", ["hub", "auto"])
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_download_names_the_variable_and_remembers_nothing(place, asked, wrong):
+    done = place.run(asked=asked, **WRONG[wrong])
+    assert not done.ok and not place.record.exists() and not place.files.exists()
+    name = next(iter(WRONG[wrong]))
+    assert done.output.startswith(f"download_weights.py: {name}=") and len(done.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("asked", ["hub", "auto"])
+def test_a_proxy_that_does_not_answer_is_no_lack_of_a_hub(place, asked, closed):
+    done = place.run(asked=asked, attempts=1, http_proxy=f"http://127.0.0.1:{closed}", NO_PROXY=None)
+    assert not done.ok and not place.record.exists()
+    assert f"http_proxy=http://127.0.0.1:{closed}: nothing answers there" in done.last
+
+
+@pytest.mark.parametrize("asked", ["hub", "auto"])
+def test_a_proxy_that_wants_a_password_is_no_lack_of_a_hub(place, asked):
+    with proxy(407) as (_, address):
+        done = place.run(asked=asked, attempts=1, http_proxy=address, NO_PROXY=None)
+    assert not done.ok and not place.record.exists()
+    assert f"http_proxy={address}: the proxy wants a name and a password" in done.last
+
+
+def test_a_download_goes_through_a_proxy_that_works(place):
+    with proxy() as (server, address):
+        done = place.run(asked="auto", http_proxy=address, NO_PROXY=None)
+    assert done.ok, done.output
+    assert any(REVISION in path for path in server.seen)
+    assert (place.files / "model.safetensors").exists()
+
+
+def test_a_proxy_behind_which_no_hub_answers_is_a_lack_of_a_hub(place):
+    with proxy(502) as (_, address):
+        done = place.run(asked="auto", attempts=1, http_proxy=address, NO_PROXY=None)
+    assert done.ok, done.output
+    assert "weights from the seed, for want of a hub" in done.last

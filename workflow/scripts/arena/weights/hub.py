@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from huggingface_hub import HfApi, constants, errors, get_token, hf_hub_download
 from huggingface_hub.utils import tqdm
 
 from arena import files
+from arena.weights import surroundings
 
 # Plain HTTP resumes where it was cut, and is what the tests exercise; for Xet these files are too small.
 constants.HF_HUB_DISABLE_XET = True
@@ -88,6 +90,8 @@ def fetch(
         if isinstance(cached, str) and _sound(Path(cached), digest):
             paths[name] = Path(cached)
     missing = [name for name in wanted if name not in paths]
+    if missing and (wrong := surroundings.fault(os.environ)):
+        raise HubError(wrong)
     if missing:
         check_offer(source, wanted, ask(repository, revision, first, patience))
     for name in missing:
@@ -224,6 +228,8 @@ def _in_words(error: BaseException, what: str, source: Mapping[str, Any]) -> Hub
     if isinstance(error, errors.HfHubHTTPError):
         return _status_in_words(error, what, token)
     if isinstance(error, httpx2.TransportError):
+        if wrong := _wrong_proxy(error):
+            return HubError(wrong)
         return NoHubError(f"{what}: {endpoint()} does not answer ({_short(error)})")
     if _incomplete(error):
         return HubError(f"{what}: it arrived incomplete and is thrown away; run again ({_short(error)})")
@@ -234,9 +240,19 @@ def _in_words(error: BaseException, what: str, source: Mapping[str, Any]) -> Hub
     return HubError(f"{what}: {_short(error)}")
 
 
+def _wrong_proxy(error: httpx2.TransportError) -> str | None:
+    """What is wrong with the proxy, if it is the reason for ``error``; None if it is not."""
+    address = str(constants.ENDPOINT)
+    if isinstance(error, httpx2.ProxyError) and "407" in str(error):
+        return surroundings.refused_by_proxy(os.environ, address)
+    return surroundings.unreachable_proxy(os.environ, address)
+
+
 def _status_in_words(error: errors.HfHubHTTPError, what: str, token: str) -> HubError:
     status, headers = error.response.status_code, error.response.headers
     said = headers.get("X-Error-Message") or error.response.reason_phrase
+    if status == 407 and (wrong := surroundings.refused_by_proxy(os.environ, str(constants.ENDPOINT))):
+        return HubError(wrong)
     if status in (401, 403) and ("X-Error-Message" in headers or "X-Error-Code" in headers):
         return HubError(f"{what}: refused to {token} (HTTP {status}: {said})")
     if status in TRY_AGAIN or status >= 500:
