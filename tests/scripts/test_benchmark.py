@@ -20,7 +20,7 @@ from arena.contract import codec
 from arena.contract import round as rounds
 from arena.contract.cell import Job, Reason
 from arena.contract.measured import Measured, Task
-from arena.contract.round import Order
+from arena.contract.round import Limits, Order
 from arena.measuring import machine
 
 REPOSITORY = Path(__file__).parents[2]
@@ -143,6 +143,21 @@ def test_an_export_that_was_not_made_is_the_cells_reason(model, status):
     if status == "failed":
         reason["detail"] += "; `make retry` exports again"
     assert (result.status, result.reason, outputs) == (status, Reason(**reason), {})
+
+
+def test_weights_that_were_not_made_are_the_cells_reason(model):
+    reason = {"code": "no-weights", "detail": "the hub has no such repository"}
+    files.write_json(model / "config.json", {"failed": reason})
+    result, outputs = benchmark(model, {"fault": "hang"})
+    assert (result.status, result.reason, outputs) == ("failed", Reason(**reason), {})
+    assert result.limits is None  # nothing was started
+
+
+def test_the_limits_of_a_round_are_recorded(model):
+    result, _ = benchmark(model, {}, "--raised", "timeout_s is 60", timeout=60, memory_mb=5000)
+    assert result.limits == Limits(
+        timeout_s=60.0, memory_mb=5000, memory_bytes=5_000_000_000, raised="timeout_s is 60"
+    )
 
 
 def test_an_export_for_generation_that_was_not_made_costs_generation_alone(model):

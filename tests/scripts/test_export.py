@@ -104,6 +104,15 @@ def test_an_export_of_what_was_not_exported_says_why(exported, tmp_path):
     assert (record["status"], record["reason"], contents) == ("unsupported", reason, ["", ""])
 
 
+@pytest.mark.parametrize("read", ["weights", "config"])
+def test_an_export_of_weights_that_were_not_made_says_why(exported, tmp_path, read):
+    reason = {"code": "no-weights", "detail": "the hub has no such repository"}
+    files.write_json(tmp_path / "config.json", {"failed": reason})
+    file = {"weights": "model.safetensors", "config": "config.json"}[read]
+    record, *contents = exported("broken", read=(read, file))
+    assert (record["status"], record["reason"], contents) == ("failed", reason, ["", ""])
+
+
 def test_an_exporter_is_given_what_it_reads(tmp_path):
     paths = {name: tmp_path / name for name in ("weights", "config", "inputs")}
     tensors.save(paths["weights"], {"w": np.ones(2, np.float32)})

@@ -131,3 +131,17 @@ def test_pytorch_does_not_see_the_shell_s_variables():
     shell = os.environ | {"TORCH_LOGS": "+nonsense"}
     done = subprocess.run(command, env=shell, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_without_weights_there_is_no_reference_but_the_reason(tmp_path):
+    reason = {"failed": {"code": "no-weights", "detail": "the hub has no such repository"}}
+    files.write_json(tmp_path / "config.json", reason)
+    paths = {
+        name: str(tmp_path / name) for name in ("weights", "inputs", "reference", "gradients", "summary")
+    }
+    options = [word for name, path in paths.items() for word in (f"--{name}", path)]
+    compute_reference.main(
+        [*options, "--config", str(tmp_path / "config.json"), "--loss", "mse", "--threads", "1"]
+    )
+    assert tensors.load(paths["reference"]) == tensors.load(paths["gradients"]) == {}
+    assert files.read_json(paths["summary"]) == reason

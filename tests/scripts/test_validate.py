@@ -285,3 +285,18 @@ def test_command_line_exits_with_the_message_and_without_a_traceback(cell):
     )
     assert done.returncode == 1
     assert "round-1.json: not a readable JSON file" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_without_weights_there_is_no_verdict(cell):
+    reason = {"code": "no-weights", "detail": "the hub has no such repository"}
+    files.write_json(cell.directory / "reference.json", {"failed": reason})
+    for name in ("reference", "reference-gradients"):
+        tensors.save(cell.directory / f"{name}.safetensors", {})
+    for number in ROUNDS:
+        files.write_json(
+            cell.directory / f"round-{number}.json", records.failed("r", number, **reason, model="m")
+        )
+        cell.output(number, inference=None, latency=None)
+    found = cell.judge()
+    assert (found["verdict"], found["noise"]) == (None, {})
+    assert found["reasons"] and all("no-weights" in text for text in found["reasons"])

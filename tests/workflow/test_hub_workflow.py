@@ -1,6 +1,7 @@
 """The whole workflow with weights from the tests' own hub, and what a later run keeps of what was decided."""
 
 import json
+import subprocess
 from dataclasses import replace as changed
 
 import numpy as np
@@ -13,6 +14,7 @@ from arena import files
 from checkout import END_TO_END, Checkout, copy, snapshot
 from checkpoint_files import published, write_bfloat16
 from hub_server import Hub, Repository
+from runner import environ
 from seed_weights import generate
 
 pytestmark = END_TO_END
@@ -161,6 +163,44 @@ def test_a_user_may_ask_again(checkout, hub, tmp_path):
     assert files.read_json(record)["kind"] == "hub"
 
 
+def test_a_checkpoint_that_cannot_be_had_costs_its_own_cells(checkout, hub, tmp_path):
+    """One that the hub does not have, and another model beside it; then it has it, and it is asked again."""
+    held = hub.repositories["arena/ResNet-50"]
+    source = files.read_json(checkout.directory / "results/models/ResNet-50/source.json")
+    listed = [{"name": name, "sha256": file["sha256"]} for name, file in source["files"].items()]
+    entry = {"repository": "arena/late", "revision": REVISION, "files": listed, "loss": None}
+    extra = tmp_path / "late.yaml"
+    settings = {
+        "run": {"models": ["ResNet-50", "SmolVLA"], "rows": ["pytorch-eager", "onnxruntime"]},
+        "protocol": {"rounds": 1, "tasks": ["inference"]},
+        "models": {"ResNet-50": {"weights": "hub", "source": entry}},
+    }
+    extra.write_text(yaml.safe_dump(settings))
+    directory = tmp_path / "late"
+    directory.mkdir()
+    late = changed(checkout, configs=(checkout.configs[0], extra), directory=directory)
+    done = late.run()
+    assert done.returncode == 1
+    assert "2 cell(s) failed; results/report.md says why" in done.stdout
+    rows = {(row["model"], row["row"]): row for row in late.table()}
+    for row in ("pytorch-eager", "onnxruntime"):
+        assert rows["SmolVLA", row]["status"] == "pass"
+        failed = rows["ResNet-50", row]
+        assert (failed["status"], failed["reason_code"]) == ("failed", "no-weights")
+        assert "has no such repository" in failed["reason_detail"]
+        assert failed["weights"] == "none (no-weights)"
+    assert "no-weights" in late.report() and (directory / "results/report.html").is_file()
+    assert "Weights of ResNet-50: none (no-weights): " in late.run().stdout
+
+    hub.repositories["arena/late"] = held
+    again = subprocess.run(
+        [directory / "results/retry"], env=environ(**late.environment), text=True, capture_output=True
+    )
+    assert again.returncode == 0, again.stderr
+    assert {row["status"] for row in late.table()} == {"pass"}
+    assert late.plan() == set()
+
+
 def test_strict_without_a_hub_fails_with_the_reason_and_recovers(checkout, hub, tmp_path):
     strict = tmp_path / "strict.yaml"
     strict.write_text(yaml.safe_dump({"models": {name: {"weights": "hub"} for name in MODELS}}))
@@ -170,12 +210,13 @@ def test_strict_without_a_hub_fails_with_the_reason_and_recovers(checkout, hub, 
     alone = changed(offline(checkout, tmp_path), configs=configs, directory=tmp_path / "elsewhere")
     alone.directory.mkdir()
     done = alone.run(*quick, target)
-    assert done.returncode != 0
     assert "http://127.0.0.1:9 does not answer" in done.stdout
-    assert not list((alone.directory / "results/models").rglob("*.safetensors"))
+    found = files.read_json(alone.directory / target)
+    assert (found["kind"], found["reason"]["code"]) == ("failed", "no-weights")
     home = {"HF_HOME": str(tmp_path / "new-home")}
     back = changed(alone, environment=checkout.environment | home)
-    done = back.run("--", target)
+    done = back.run("--forcerun", "download", "--", target)
     assert done.returncode == 0, done.stdout
-    assert files.read_json(back.directory / target)["asked"] == "hub"
+    found = files.read_json(back.directory / target)
+    assert (found["kind"], found["asked"]) == ("hub", "hub")
     assert "model.safetensors: 100 % of" in done.stdout

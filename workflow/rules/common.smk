@@ -189,10 +189,12 @@ def checkpoint_files(wildcards):
 def checkpoint_arguments(wildcards, input):
     asked = weights_asked(wildcards)
     if asked == "path":
-        return ["--checkpoint", ROOT / MODELS[wildcards.model]["source"]["path"]]
+        path = ROOT / MODELS[wildcards.model]["source"]["path"]
+        return ["--record-failure", "--checkpoint", path]
     if asked == "seeded":
         return []
-    return ["--checkpoint", input.checkpoint[0], "--record", input.checkpoint[1]]
+    directory, record = input.checkpoint
+    return ["--record-failure", "--checkpoint", directory, "--record", record]
 
 
 def weights_in_words():

@@ -23,17 +23,32 @@ def failed_before():
     ]
 
 
+def prepared_weights(model):
+    """The records of a checkpoint's download and conversion."""
+    names = {"hub": ["checkpoint.json", "source.json"], "path": ["source.json"]}
+    names["auto"] = names["hub"]
+    asked = MODELS[model]["weights"]
+    return [f"results/models/{model}/{name}" for name in names.get(asked, [])]
+
+
 def prepared_for(platform):
-    """The records of the exports and of the build that each cell needs, by MODEL/ROW, as JSON."""
+    """The records of the weights, the exports and the build that each cell needs, by MODEL/ROW, as JSON."""
     found = {}
+    absent = {(each["model"], each["row"]) for each in unmeasured(platform)}
     for cell in run_cells(platform):
+        if (cell["model"], cell["row"]) in absent:
+            continue
         wildcards = SimpleNamespace(**cell)
         exports = [
             f"{path}.json"
             for path in (exported(wildcards), exported_decode(wildcards))
             if path
         ]
-        records = [*exports, *filter(None, [engine_record(wildcards)])]
+        records = [
+            *prepared_weights(cell["model"]),
+            *exports,
+            *filter(None, [engine_record(wildcards)]),
+        ]
         if records:
             found[f"{cell['model']}/{cell['row']}"] = records
     return as_json(found)

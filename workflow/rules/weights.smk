@@ -1,7 +1,5 @@
 """Checkpoints, weights and inputs: model config → results/models/{model}/."""
 
-from arena.weights import surroundings
-
 
 rule download:
     input:
@@ -30,7 +28,7 @@ rule download:
         "{wildcards.model}: download the checkpoint ({params.asked})"
     shell:
         "python {input.script:q} --source {params.source:q} --asked {params.asked} --files {output.files:q}"
-        " --record {output.record:q} --attempts {resources.attempts} --backoff {resources.backoff_s}"
+        " --record-failure --record {output.record:q} --attempts {resources.attempts} --backoff {resources.backoff_s}"
         " 2>&1 | tee {log:q} >&2"
 
 
@@ -94,6 +92,9 @@ def check_surroundings():
         and not Path(f"results/models/{model}/checkpoint.json").exists()
     ]
     if to_ask and not os.environ.get("HF_HUB_OFFLINE"):
+        # Here, because only a run that asks a hub needs it.
+        from arena.weights import surroundings
+
         if wrong := surroundings.fault(os.environ):
             raise WorkflowError(
                 f"{wrong}. Asked for is the checkpoint of {', '.join(to_ask)}; `weights: seeded` does without a hub"

@@ -29,6 +29,7 @@ from arena.contract.cell import Cell, Files, Job
 from arena.contract.measured import Measured, Task
 from arena.contract.round import Round
 from arena.measuring import gpu, machine, node, nvml, packages, plausible, supervisor
+from arena.weights import unmade
 
 STAGE = ".measuring-"  # directories, beside the result, in which a process leaves what it measured
 #: OpenMP's defaults where nobody has set anything: threads that no library binds to a core, and as many as asked.
@@ -141,6 +142,8 @@ def measure_and_store(work: Work) -> None:
         stage = Path(directory).resolve()
         if work.cell.unsupported:
             found = {"status": "unsupported", "reason": codec.encode(work.cell.unsupported)}
+        elif reason := unmade.reason(work.files.config):
+            found = {"status": "failed", "reason": reason}
         elif work.build and work.build.status != "ok":
             found = {"status": work.build.status, "reason": codec.encode(work.build.reason)}
         elif work.export:

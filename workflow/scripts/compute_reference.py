@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from arena import environment
@@ -24,6 +25,7 @@ import torch
 
 from arena import files, tensors
 from arena.judging import distances
+from arena.weights import unmade
 from frameworks.pytorch.models import generation, losses
 from frameworks.pytorch.models.loading import DefinitionError, arguments, load
 
@@ -156,6 +158,11 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
 
+    if unmade.reason(Path(options.config)):
+        for path in (options.reference, options.gradients):
+            tensors.save(path, {})
+        files.write_json(options.summary, files.read_json(options.config))
+        return
     config = files.read_json(options.config)
     weights, inputs = tensors.load(options.weights), tensors.load(options.inputs)
     try:

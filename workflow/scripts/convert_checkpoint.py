@@ -17,7 +17,7 @@ import numpy as np
 
 import seed_weights
 from arena import files, tensors
-from arena.weights import checkpoint, seeded, source
+from arena.weights import checkpoint, seeded, source, unmade
 
 
 def architecture(model: dict[str, Any], directory: Path) -> dict[str, Any]:
@@ -79,6 +79,16 @@ def provenance(directory: Path, record: dict[str, Any] | None) -> dict[str, Any]
     return {key: value for key, value in record.items() if key != "first_seen"}
 
 
+def leave_unmade(options: argparse.Namespace, reason: dict[str, str]) -> None:
+    """Write what stands in the place of weights that could not be had (arena/weights/unmade.py)."""
+    tensors.save(options.weights, {})
+    files.write_json(options.config, unmade.config(reason))
+    files.write_json(
+        options.source, {"kind": "failed", "asked": options.model_config["weights"], "reason": reason}
+    )
+    print(f"no weights: {reason['detail']}", file=sys.stderr)
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model-config", required=True, type=json.loads, help="the model's mapping, as JSON")
@@ -87,11 +97,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weights", required=True, help="written: every tensor (safetensors)")
     parser.add_argument("--config", required=True, help="written: the architecture (JSON)")
     parser.add_argument("--source", required=True, help="written: where the weights come from (JSON)")
+    parser.add_argument(
+        "--record-failure",
+        action="store_true",
+        help="where the checkpoint is refused, record that instead of failing",
+    )
     options = parser.parse_args(arguments)
     model = options.model_config
 
     try:
         record = files.read_json(options.record) if options.record else None
+        if record and record["kind"] == "failed":
+            return leave_unmade(options, record["reason"])
         if record and record["kind"] == "seeded":
             weights, config = seed_weights.generate(model), seed_weights.architecture(model)
             facts = record | {"seed": model["seed"], "generator": seeded.GENERATOR}
@@ -100,6 +117,8 @@ def main(arguments: list[str] | None = None) -> None:
             weights, config, types = convert(model, options.checkpoint)
             facts = provenance(options.checkpoint, record) | {"converted": {"from": types, "to": "float32"}}
     except (OSError, ValueError) as error:
+        if options.record_failure and not isinstance(error, OSError):
+            return leave_unmade(options, unmade.because(str(error)))
         sys.exit(f"convert_checkpoint.py: {error}")
     tensors.save(options.weights, weights)
     files.write_json(options.config, config)

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from arena import files
-from arena.weights import hub
-from arena.weights.hub import HubError, NoHubError, Patience
+from arena.weights import hub, unmade
+from arena.weights.hub import HubError, LocalError, NoHubError, Patience
 
 
 def place(path: Path, directory: Path) -> None:
@@ -88,6 +88,14 @@ def download(
     return found
 
 
+def record_failure(asked: str, directory: Path, record: Path, why: str) -> None:
+    """Write a ``record`` that says why there are no files, and an empty ``directory``."""
+    found: dict[str, Any] = {"kind": "failed", "reason": unmade.because(why)}
+    found |= {"asked": asked, "decided": datetime.now(UTC).isoformat(timespec="seconds")}
+    directory.mkdir(parents=True)
+    files.write_json(record, found | {"first_seen": first_seen(record)})
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", required=True, type=json.loads, help="the model's `source`, as JSON")
@@ -98,14 +106,25 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--backoff", type=float, default=5.0, help="seconds before the second, then doubled (%(default)s)"
     )
+    parser.add_argument(
+        "--record-failure",
+        action="store_true",
+        help="where the hub is at fault, record that instead of failing",
+    )
     options = parser.parse_args(arguments)
     patience = Patience(options.attempts, options.backoff)
     try:
         found = download(options.source, options.asked, options.files, options.record, patience)
-    except (HubError, OSError, ValueError) as error:
+    except Exception as error:
         shutil.rmtree(options.files, ignore_errors=True)
+        known = isinstance(error, (HubError, OSError, ValueError))
+        why = hub.without_token(str(error) if known else f"{type(error).__name__}: {error}")
         hint = "" if options.asked == "hub" else "; `weights: seeded` does without a hub"
-        sys.exit(f"download_weights.py: {hub.without_token(str(error))}{hint}")
+        if not options.record_failure or isinstance(error, (LocalError, OSError, ValueError)):
+            sys.exit(f"download_weights.py: {why}{hint}")
+        record_failure(options.asked, options.files, options.record, why)
+        print(f"no weights: {why}{hint}", file=sys.stderr)
+        return
     if found["kind"] == "seeded":
         print(f"weights from the seed, for want of a hub: {found['reason']}", file=sys.stderr)
     else:

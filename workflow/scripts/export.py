@@ -22,6 +22,7 @@ from typing import Any
 
 from arena import environment, files, redaction, storage
 from arena.measuring import watchdog
+from arena.weights import unmade
 from frameworks.errors import UnsupportedError
 from frameworks.exporting import Export
 
@@ -111,8 +112,11 @@ def supervised(record: Path) -> dict[str, Any]:
 
 
 def unmade_source(task: Export) -> dict[str, Any] | None:
-    """The record of an export that this one reads and that was not made; None if there is no such one."""
-    for path in task.reads.values():
+    """The record of an export that this one reads and that was not made, or of such weights; None if all are there."""
+    for name, path in task.reads.items():
+        config = {"weights": path.with_name("config.json"), "config": path}.get(name)
+        if config and config.is_file() and (reason := unmade.reason(config)):
+            return {"status": "failed", "reason": reason}
         record = record_of(path)
         if record.is_file() and files.read_json(record)["status"] != "ok":
             return {key: files.read_json(record)[key] for key in ("status", "reason")}

@@ -25,6 +25,7 @@ from arena.contract.measured import Task
 from arena.contract.round import Round
 from arena.contract.verdict import Part, Parts, Verdict
 from arena.judging import distances, losses, precision, verdict
+from arena.weights import unmade
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ def main(argv: list[str] | None = None) -> None:
     try:
         rounds = read_rounds(args.rounds, args.outputs)
         gradients = tensors.load(args.gradients)
+        if unmade.reason(args.reference_json):
+            codec.write(args.out, unjudged(rounds))
+            return
         reference = read_reference(args)
         result = validate(rounds, gradients, reference, args.tolerances, args.close_factor)
         codec.write(args.out, result)
@@ -215,6 +219,20 @@ def validate(
         ),
         reasons=reasons,
         noise=reference.noise,
+    )
+
+
+def unjudged(rounds: list[Process]) -> Verdict:
+    """That on a cell of a model without weights: none, for want of a reference."""
+    cell = rounds[0].record.cell
+    return Verdict(
+        platform=cell.platform,
+        model=cell.model,
+        row=cell.row,
+        lane=cell.lane,
+        parts=Parts(),
+        reasons=unmeasured(rounds),
+        noise={},
     )
 
 

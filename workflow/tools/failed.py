@@ -1,6 +1,7 @@
 """Which files a run has to make again so that what failed is measured again, one a line: for `results/retry`.
 
-Of a failed cell that is its first failed round, with those of its exports and its build that were not made.
+Of a failed cell that is its first failed round, with those of its weights, its exports and its build that were not
+made.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ def forced(found: Iterable[Failure], cell: str, number: int) -> list[str]:
 
 
 def made(record: Path) -> bool:
-    """Whether the export or the build of this record was made, or need not be tried again."""
-    return record.is_file() and files.read_json(record)["status"] != "failed"
+    """Whether the weights, the export or the build of this record were made, or need not be tried again."""
+    if not record.is_file():
+        return False
+    found = files.read_json(record)
+    return found.get("status", found.get("kind")) != "failed"
 
 
 def main() -> None:

@@ -156,6 +156,24 @@ def refusal(directory, *arguments, **changes):
     return stopped.value.code
 
 
+def test_a_checkpoint_that_was_not_had_leaves_the_reason_in_its_place(tmp_path):
+    reason = {"code": "no-weights", "detail": "the hub has no such repository"}
+    record = tmp_path / "checkpoint.json"
+    files.write_json(record, {"kind": "failed", "asked": "auto", "reason": reason, "first_seen": {}})
+    weights, config, found = run(tmp_path / "checkpoint", "--record", record, weights="auto")
+    assert (weights, config) == ({}, {"failed": reason})
+    assert found == {"kind": "failed", "asked": "auto", "reason": reason}
+    assert source.words(found) == "none (no-weights)"
+
+
+def test_a_checkpoint_that_is_refused_leaves_the_reason_if_it_may(directory):
+    said = "neither model.safetensors nor model.safetensors.index.json"
+    assert said in refusal(directory)
+    weights, config, found = run(directory, "--record-failure")
+    assert weights == {} and config["failed"] == found["reason"]
+    assert found["reason"]["code"] == "no-weights" and said in found["reason"]["detail"]
+
+
 @pytest.mark.parametrize("form", [whole, sharded])
 def test_a_local_checkpoint_becomes_weights_config_and_source(directory, form):
     form(directory)
@@ -364,6 +382,11 @@ SEEDED = {"kind": "seeded", "asked": "auto", "seed": 3, "decided": HUB["decided"
         ({"weights": "seeded"}, HUB, "seeded (seed 3)"),
         ({"weights": "seeded"}, {"kind": "seeded", "seed": 3}, "seeded (seed 3)"),
         ({"weights": "path"}, None, "path /data"),
+        (
+            {"weights": "hub"},
+            {"kind": "failed", "asked": "hub", "reason": {"code": "no-weights", "detail": "gone"}},
+            "none (no-weights): gone",
+        ),
         ({"seed": 4, "weights": "seeded"}, {"kind": "seeded", "seed": 3}, "seeded (seed 4)"),
     ],
 )

@@ -58,9 +58,9 @@ def place(tmp_path, hub):
         words += ["--attempts", attempts, "--backoff", 0.05]
         return [sys.executable, SCRIPTS / "download_weights.py", *map(str, words)]
 
-    def start(wanted=None, asked="hub", attempts=2, **changes):
+    def start(wanted=None, asked="hub", attempts=2, more=(), **changes):
         return subprocess.Popen(
-            command(wanted or source(), asked, attempts),
+            [*command(wanted or source(), asked, attempts), *more],
             env=environment(**changes),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -447,3 +447,22 @@ def test_a_proxy_behind_which_no_hub_answers_is_a_lack_of_a_hub(place):
         done = place.run(asked="auto", attempts=1, http_proxy=address, NO_PROXY=None)
     assert done.ok, done.output
     assert "weights from the seed, for want of a hub" in done.last
+
+
+# --- recorded failures --------------------------------------------------------------------------------
+
+
+def test_a_failure_of_the_hub_s_is_recorded_where_that_is_asked(place, hub):
+    hub.repositories.clear()
+    done = place.run(asked="auto", more=["--record-failure"])
+    assert done.ok and done.last.startswith("no weights: ") and "`weights: seeded`" in done.last
+    found = json.loads(place.record.read_text())
+    assert (found["kind"], found["asked"], found["first_seen"]) == ("failed", "auto", {})
+    assert found["reason"]["code"] == "no-weights" and "no such repository" in found["reason"]["detail"]
+    assert list(place.files.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_variable_is_never_recorded(place, wrong):
+    done = place.run(asked="auto", more=["--record-failure"], **WRONG[wrong])
+    assert not done.ok and not place.record.exists()

@@ -42,6 +42,10 @@ class NoHubError(HubError):
     """Nothing that is a hub answered."""
 
 
+class LocalError(HubError):
+    """What is wrong lies here, in a variable or a full disk: nothing is to be remembered of it."""
+
+
 class Patience(NamedTuple):
     """How often something is tried that may pass by itself, and the seconds before the second time."""
 
@@ -91,7 +95,7 @@ def fetch(
             paths[name] = Path(cached)
     missing = [name for name in wanted if name not in paths]
     if missing and (wrong := surroundings.fault(os.environ)):
-        raise HubError(wrong)
+        raise LocalError(wrong)
     if missing:
         check_offer(source, wanted, ask(repository, revision, first, patience))
     for name in missing:
@@ -229,12 +233,12 @@ def _in_words(error: BaseException, what: str, source: Mapping[str, Any]) -> Hub
         return _status_in_words(error, what, token)
     if isinstance(error, httpx2.TransportError):
         if wrong := _wrong_proxy(error):
-            return HubError(wrong)
+            return LocalError(wrong)
         return NoHubError(f"{what}: {endpoint()} does not answer ({_short(error)})")
     if _incomplete(error):
         return HubError(f"{what}: it arrived incomplete and is thrown away; run again ({_short(error)})")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return HubError(
+        return LocalError(
             f"{what}: no space left in {constants.HF_HUB_CACHE}; free some, or let HF_HOME name a larger disk"
         )
     return HubError(f"{what}: {_short(error)}")
@@ -252,7 +256,7 @@ def _status_in_words(error: errors.HfHubHTTPError, what: str, token: str) -> Hub
     status, headers = error.response.status_code, error.response.headers
     said = headers.get("X-Error-Message") or error.response.reason_phrase
     if status == 407 and (wrong := surroundings.refused_by_proxy(os.environ, str(constants.ENDPOINT))):
-        return HubError(wrong)
+        return LocalError(wrong)
     if status in (401, 403) and ("X-Error-Message" in headers or "X-Error-Code" in headers):
         return HubError(f"{what}: refused to {token} (HTTP {status}: {said})")
     if status in TRY_AGAIN or status >= 500:

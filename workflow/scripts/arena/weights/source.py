@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 SUM = re.compile(r"[0-9a-f]{64}", re.ASCII)
-KINDS = ("seeded", "hub", "path")
+KINDS = ("seeded", "hub", "path", "failed")
 
 
 def words(source: Mapping[str, Any]) -> str:
@@ -24,6 +24,8 @@ def words(source: Mapping[str, Any]) -> str:
         return commit if pinned else f"{commit} (not pinned)"
     if kind == "path":
         return f"path {source['name']} (sha256 {source['sha256'][:12]})"
+    if kind == "failed":
+        return f"none ({source['reason']['code']})"
     raise ValueError(f"kind {kind!r}: expected {', '.join(map(repr, KINDS))}")
 
 
@@ -49,6 +51,8 @@ def planned(model: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> str
     A record of what the configuration no longer asks for counts as none.
     """
     if recorded is not None and _answers(recorded, model):
+        if recorded["kind"] == "failed":
+            return f"{words(recorded)}: {recorded['reason']['detail']}"
         if recorded.get("asked") != "auto":
             return words(recorded)
         return f"{words(recorded)}, as auto decided on {recorded['decided'][:10]}"
@@ -70,4 +74,4 @@ def _answers(recorded: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
         return False
     if recorded["kind"] == "hub":
         return all(recorded[key] == model["source"][key] for key in ("repository", "revision"))
-    return bool(recorded["kind"] == "path" or recorded["seed"] == model["seed"])
+    return bool(recorded["kind"] in ("path", "failed") or recorded["seed"] == model["seed"])
