@@ -239,7 +239,7 @@ def test_a_cell_that_nobody_measured_is_in_the_table_with_its_reason(tmp_path, s
     ]
     words += ["--labels", json.dumps({"onnxruntime": "ONNX Runtime"}), "--unmeasured", json.dumps(told)]
     words += ["--allocations", short / "allocations/h200.json", "--out", tmp_path / "h200.csv"]
-    words += ["--analysis", tmp_path / "h200.json"]
+    words += ["--analysis", tmp_path / "h200.json", "--failures", tmp_path / "failures.json"]
     for name, values in paths.items():
         words += [f"--{name}", *values]
     monkeypatch.setattr(sys, "argv", list(map(str, words)))
