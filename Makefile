@@ -4,6 +4,7 @@ PYTHON ?= # with which to begin; empty: what is there
 CORES  ?= all
 CONFIG    = # overlays of the configuration, files with blanks between them
 DIRECTORY = # where results/ is; empty: here
+MINUTES   = # within which the report is to be there: rows that do not fit are left out; empty: all rows
 
 # What would lead this project's Python to other modules, or make it behave differently.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE PYTHONINSPECT PYTHONOPTIMIZE PYTHONWARNINGS PYTHONSAFEPATH
@@ -13,8 +14,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # What a run, its plan and what changed for it have in common.
 CONFIGFILE = $(if $(strip $(CONFIG)),--configfile $(CONFIG))
 ELSEWHERE  = $(if $(strip $(DIRECTORY)),--directory $(strip $(DIRECTORY)))
-RUN        = $(CONFIGFILE) $(if $(ELSEWHERE),$(ELSEWHERE) --conda-prefix $(CURDIR)/.snakemake/conda) \
+PLACE      = $(if $(ELSEWHERE),$(ELSEWHERE) --conda-prefix $(CURDIR)/.snakemake/conda) \
     --cores $(CORES) $(ARGS) results/report.md results/report.html
+RUN        = $(CONFIGFILE) $(PLACE)
+BUDGET     = $(if $(strip $(MINUTES)),$(abspath $(or $(strip $(DIRECTORY)),.)/results/budget.yaml))
 
 DEPLOY := workflow/deploy
 
@@ -26,15 +29,17 @@ help:  ## this list
 
 setup: .venv/launcher .venv/bin/conda .venv/conda/ready  ## install Snakemake, uv and the project's conda into .venv (once)
 
-report: setup  ## measure, validate and write results/report.md and .html (CORES=4 CONFIG=my.yaml DIRECTORY=/data/mine)
-	snakemake $(RUN)
+# With MINUTES the plan comes first, and leaves the configuration of the rows that fit.
+report: setup  ## measure, validate, write results/report.md and .html (CORES=4 MINUTES=15 CONFIG=my.yaml DIRECTORY=/data)
+	$(if $(BUDGET),python workflow/tools/plan.py --minutes $(MINUTES) --overlay $(BUDGET) -- $(RUN))
+	snakemake $(if $(BUDGET),--configfile $(CONFIG) $(BUDGET) $(PLACE),$(RUN))
 
 retry: setup  ## measure again all that failed in the last run, with its settings, and write every report (DIRECTORY=)
 	@cd $(or $(strip $(DIRECTORY)),.) && test -x results/retry || { echo "no run there yet: make report" >&2; exit 2; }
 	$(or $(strip $(DIRECTORY)),.)/results/retry
 
-plan: setup  ## what `make report` with the same CONFIG= and DIRECTORY= would run, why, and how long it takes
-	python workflow/tools/plan.py -- $(RUN)
+plan: setup  ## what `make report` with the same MINUTES=, CONFIG= and DIRECTORY= would run, why, and how long it takes
+	python workflow/tools/plan.py $(if $(BUDGET),--minutes $(MINUTES)) -- $(RUN)
 
 changed: setup  ## what changed since the last run, and what each change would run again (CONFIG= DIRECTORY=)
 	@python workflow/tools/changed.py -- $(RUN)

@@ -250,13 +250,31 @@ def notes():
         for name in run
         for text in catalogue[name]["caveats"]
     ]
-    left_out = [entry["name"] for name, entry in catalogue.items() if name not in run]
-    if left_out:
+    explained = {
+        row: why for row, why in RUN["left_out"].items() if row not in RUN["rows"]
+    }
+    said += [
+        f"{FRAMEWORKS[row]['label']} is not measured in this run: {why}"
+        for row, why in explained.items()
+    ]
+    run |= dict.fromkeys(FRAMEWORKS[row]["id"] for row in explained)
+    others = [entry["name"] for name, entry in catalogue.items() if name not in run]
+    if others:
+        said.append(f"Not measured in this run: {', '.join(others)}.")
+    if explained or others:
         said.append(
-            f"Not measured in this run: {', '.join(left_out)}. `run.rows` of the configuration chooses;"
-            " `--configfile config/full.yaml` measures every framework."
+            "`run.rows` of the configuration chooses what is measured; `--configfile config/full.yaml` measures every"
+            " framework."
         )
     return said
+
+
+# For plan.py, which keeps a run within a number of minutes.
+if workflow.is_main_process:
+    logger.info(
+        f"Rows: {', '.join(RUN['rows'])}",
+        extra={"arena_rows": RUN["rows"], "arena_baseline": RUN["baseline"]},
+    )
 
 
 def configured():

@@ -21,11 +21,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import calibration
+import durations
+
 ROOT = Path(__file__).resolve().parents[2]
-MEASURING = ("benchmark", "benchmark_repeat")
 REPORT = ("results/report.md", "results/report.html")
 EMPTY = 'rule all:\n    input: "there"\n'
 
@@ -56,7 +59,7 @@ def main() -> None:
     clone = args.directory or Path(tempfile.mkdtemp(prefix="arena-bench-")) / "arena"
     fresh(clone)
     if args.durations:
-        write_durations(args.durations, jobs(clone))
+        write_durations(args.durations, jobs(clone), environments(clone))
     idle(clone, clone / ".venv" / "bin", args.pairs)
 
 
@@ -77,7 +80,7 @@ def fresh(clone: Path) -> None:
         seconds[phase] = time.monotonic() - begin
         print(f"{phase}: {seconds[phase]:.0f} s", flush=True)
     ran = jobs(clone)
-    measuring = [job for job in ran if job.rule in MEASURING]
+    measuring = [job for job in ran if job.rule in durations.MEASURING]
     measured = sum(job.end - job.start for job in measuring)
     before = min(job.start for job in measuring) - min(job.start for job in ran)
     print(f"  weights, references, exports: {before:.0f} s")
@@ -100,6 +103,7 @@ def jobs(directory: Path) -> list[Ran]:
             output = base64.b64decode(encoded).decode()
             place = re.match(r"results/(?:benchmarks|validation)/[^/]+/([^/]+)/([^/.]+)", output)
             place = place or re.match(r"results/(?:models|exports)/([^/]+)()/", output)
+            place = place or re.match(r"results/engines/[^/]+/()([^/]+)/", output)
             model, row = place.groups() if place else ("", "")
             job = Ran(record["rule"], model, row, record["starttime"], record["endtime"])
             same = found.get(record["shellcmd"], job)
@@ -111,16 +115,36 @@ def jobs(directory: Path) -> list[Ran]:
     return sorted(found.values(), key=lambda job: job.start)
 
 
-def write_durations(path: Path, ran: list[Ran]) -> None:
-    """One line for each (rule, model, row): the median of its jobs' seconds."""
-    grouped: dict[tuple[str, str, str], list[float]] = {}
+def environments(directory: Path) -> dict[str, float]:
+    """How many seconds each environment took to install, by the name of its file.
+
+    Snakemake copies the file when it begins and leaves a mark when it has ended.
+    """
+    names = {file.read_bytes(): file.stem for file in (directory / "envs").glob("*.yaml")}
+    found = {}
+    for mark in sorted((directory / ".snakemake" / "conda").glob("*.env_setup_done")):
+        copy = mark.with_suffix(".yaml")
+        found[names[copy.read_bytes()]] = mark.stat().st_mtime - copy.stat().st_mtime
+    return found
+
+
+def write_durations(path: Path, ran: list[Ran], installed: Mapping[str, float]) -> None:
+    """One line for each (rule, model, row): the median of its jobs' seconds; with an engine or an environment as row.
+
+    One more says how fast this machine is, so that others can scale the rest.
+    """
+    grouped: dict[tuple[str, str, str], list[float]] = {
+        (durations.ENVIRONMENT, "", name): [seconds] for name, seconds in installed.items()
+    }
+    grouped[calibration.RULE, "", ""] = [calibration.seconds()]
     for job in ran:
         grouped.setdefault(job[:3], []).append(job.end - job.start)
     with open(path, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["rule", "model", "row", "seconds"])
+        writer.writerow(durations.COLUMNS)
         for key, seconds in sorted(grouped.items()):
-            writer.writerow([*key, f"{statistics.median(seconds):.1f}"])
+            digits = 4 if key[0] == calibration.RULE else 1
+            writer.writerow([*key, f"{statistics.median(seconds):.{digits}f}"])
 
 
 def idle(directory: Path, binaries: Path, pairs: int) -> None:

@@ -2,41 +2,40 @@
 
 Runs `snakemake --dry-run` with the arguments after `--` (without any: for results/report.md) and
 prints one line a step. What the last run left failed, and nobody accepts, is listed: the exit status is then 1.
-Durations are those of this results directory's own earlier jobs; a job
-without any is looked up in a table of measured durations, and is called unknown if that lacks it.
+Durations are those of this results directory's own earlier jobs; a job without any is looked up in a table of
+measured durations, scaled to this machine, and is called unknown if that lacks it. With --minutes only the rows are
+planned that fit (budget.py); --overlay keeps the configuration that runs them, and leaves failures to that run.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
 import os
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
+import budget
 import library
 import settings
+from arena import files
+from durations import DURATIONS, MEASURING, Estimator, Key, environment_job, identity, read_durations
 
 TOOLS = Path(__file__).resolve().parent  # holds the logger plugin, which Snakemake finds by its name
-DURATIONS = TOOLS.parents[1] / "config" / "durations.csv"
-COLUMNS = ["rule", "model", "row", "seconds"]
+HEAD = "# The rows that fit, as `make report MINUTES=...` chose them; written anew by each.\n"
 
-MEASURING = ("benchmark", "benchmark_repeat")
 DECIDING = "decide_rounds"
 # Of the jobs by which a run comes to ask whether anything is failed (rules/failures.smk).
 SETTLING, AFTER_SETTLING = "settled", "Input files updated by another job: results/settled"
-
-
-Key = tuple[str, str, str]  # rule, model, row; "" where a rule has no such wildcard
 
 
 class Plan(NamedTuple):
@@ -48,6 +47,9 @@ class Plan(NamedTuple):
     weights: list[str]  # where each model's weights come from, a sentence each
     extra: int = 0  # rounds that a cell may get beyond the planned ones
     failed: tuple[str, ...] = ()  # what the last run left failed, a sentence each
+    needs: Sequence[dict[str, Any]] = ()  # jobs again: rule, wildcards, env, and for the cells of which rows
+    rows: Sequence[str] = ()  # of the run, in its order
+    baseline: str = ""
 
 
 def dry_run(arguments: list[str]) -> Plan:
@@ -77,7 +79,18 @@ def dry_run(arguments: list[str]) -> Plan:
         if job["works"] and job["rule"] != SETTLING and job["reason"] != AFTER_SETTLING
     ]
     extra = max(found["extra"], default=0)
-    return Plan(jobs, found["past"], found["environment"], found["weights"], extra, tuple(found["failed"]))
+    rows = found["rows"][-1] if found["rows"] else {"run": [], "baseline": ""}
+    return Plan(
+        jobs,
+        found["past"],
+        found["environment"],
+        found["weights"],
+        extra,
+        tuple(found["failed"]),
+        found["need"],
+        rows["run"],
+        rows["baseline"],
+    )
 
 
 def directory(arguments: list[str]) -> Path:
@@ -92,72 +105,6 @@ def environment() -> dict[str, str]:
     paths = {"PYTHONPATH": str(TOOLS), "PATH": str(Path(sys.executable).parent)}
     old = {name: [os.environ[name]] if name in os.environ else [] for name in paths}
     return os.environ | {name: os.pathsep.join([path, *old[name]]) for name, path in paths.items()}
-
-
-def read_durations(path: Path) -> dict[Key, float]:
-    """Seconds by (rule, model, row) from a CSV; an empty model or row stands for any.
-
-    A file that does not exist is empty. Raises ValueError naming file, line and what is expected.
-    """
-    if not path.exists():
-        return {}
-    durations: dict[Key, float] = {}
-    with open(path, newline="", encoding="utf-8") as stream:
-        table = csv.DictReader(stream, strict=True)
-        if table.fieldnames != COLUMNS:
-            raise ValueError(
-                f"{path}: columns {table.fieldnames}, expected {COLUMNS}; correct the first line"
-            )
-        for row in table:
-            where = f"{path}, line {table.line_num}"
-            try:
-                seconds = float(row["seconds"])
-            except (TypeError, ValueError):
-                seconds = math.nan
-            if not (math.isfinite(seconds) and seconds >= 0):
-                raise ValueError(f"{where}: seconds is {row['seconds']!r}, expected a number from 0")
-            key = (row["rule"], row["model"], row["row"])
-            if key in durations:
-                raise ValueError(f"{where}: {', '.join(key)} is there before; remove one of the lines")
-            durations[key] = seconds
-    return durations
-
-
-class Estimator:
-    """Durations of jobs: the job's own, else those of its like, else the table's."""
-
-    def __init__(self, past: Iterable[Mapping[str, Any]], table: Mapping[Key, float]):
-        self.table = table
-        self.own: dict[str, float] = {}
-        like = defaultdict(list)
-        for job in past:
-            if job["seconds"] is not None:
-                self.own[identity(job)] = job["seconds"]
-                like[key_of(job)].append(job["seconds"])
-        self.like = {key: statistics.median(seconds) for key, seconds in like.items()}
-        self.from_table = 0
-
-    def seconds(self, job: Mapping[str, Any]) -> float | None:
-        """Expected seconds of ``job``, or None if nothing is known about it."""
-        rule, model, row = key = key_of(job)
-        own = self.own.get(identity(job), self.like.get(key))
-        if own is not None:
-            return own
-        for candidate in (key, (rule, model, ""), (rule, "", row), (rule, "", "")):
-            if candidate in self.table:
-                self.from_table += 1
-                return self.table[candidate]
-        return None
-
-
-def identity(job: Mapping[str, Any]) -> str:
-    return json.dumps([job["rule"], job["wildcards"]], sort_keys=True)
-
-
-def key_of(job: Mapping[str, Any]) -> Key:
-    """By what its like are known: a verdict on more rounds takes about as long as one on the planned ones."""
-    rule = {"validate_more": "validate"}.get(job["rule"], job["rule"])
-    return (rule, job["wildcards"].get("model", ""), job["wildcards"].get("row", ""))
 
 
 ONLY_CODE = re.compile(r" before: ((?:'code [^']*',?)+) now: ((?:'code [^']*',?)+) *$")
@@ -273,11 +220,13 @@ def rendered(plan: Plan, table: Mapping[Key, float]) -> str:
         values = values_of(plan.jobs, wildcard)
         text += [f"{wildcard}s: {', '.join(values)}"] if len(values) > 2 else []
     if plan.environments:
+        installing = [estimator.seconds(environment_job(path)) for path in plan.environments]
         text.append(
-            f"environments to install first, not in the estimate: {listed(sorted(plan.environments), 99)}"
+            f"environments to install first, {estimate(installing)}, not in the table: "
+            f"{listed(sorted(plan.environments), 99)}"
         )
     text += [*plan.weights, *changed_settings(plan), *extra_rounds(plan, table)]
-    return "\n".join([*text, *notes(everything, estimator.from_table), *plan.failed])
+    return "\n".join([*text, *notes(everything, estimator.from_table, estimator.scale), *plan.failed])
 
 
 def changed_settings(plan: Plan) -> list[str]:
@@ -303,8 +252,44 @@ def cell_of(job: Mapping[str, Any]) -> str:
     return "/".join(job["wildcards"][name] for name in names if name in job["wildcards"])
 
 
+def steps(plan: Plan, table: Mapping[Key, float]) -> list[budget.Step]:
+    """Everything that the plan does, its environments too, each with the rows that need it."""
+    estimator = Estimator(plan.past, table)
+    found = [
+        budget.Step(frozenset(job["rows"]), estimator.seconds(job), job["rule"] in MEASURING)
+        for job in plan.needs
+    ]
+    for path in plan.environments:
+        used = [frozenset(job["rows"]) for job in plan.needs if job["env"] and same_file(job["env"], path)]
+        rows = frozenset() if frozenset() in used else frozenset().union(*used)
+        found.append(budget.Step(rows, estimator.seconds(environment_job(path))))
+    return found
+
+
+def same_file(path: str, other: str) -> bool:
+    return Path(path).absolute() == Path(other).absolute()
+
+
+def fitted(plan: Plan, table: Mapping[Key, float], minutes: float) -> budget.Choice:
+    """The rows that fit into ``minutes``. Raises ValueError as ``budget.choose`` does, and where no row is run."""
+    if not plan.rows:
+        raise ValueError("--minutes needs a run of rows; this plan has none")
+    extra = sum(seconds or 0.0 for seconds in extra_seconds(plan, table))
+    return budget.choose(plan.rows, plan.baseline, steps(plan, table), extra, minutes)
+
+
 def extra_rounds(plan: Plan, table: Mapping[Key, float]) -> list[str]:
     """How many rounds the decision that is to be made (rules/adaptive.smk) may add at most, and how long they take."""
+    seconds = extra_seconds(plan, table)
+    if not seconds:
+        return []
+    return [
+        f"Extra rounds, not in the table: at most {len(seconds)} ({estimate(seconds)}), decided by the spread measured."
+    ]
+
+
+def extra_seconds(plan: Plan, table: Mapping[Key, float]) -> list[float | None]:
+    """How long each of those rounds takes."""
     causes = {
         job["wildcards"]["platform"]: reason_in_words(job["reason"], None)
         for job in plan.jobs
@@ -317,27 +302,23 @@ def extra_rounds(plan: Plan, table: Mapping[Key, float]) -> list[str]:
         for job in [*plan.jobs, *anew]
         if job["rule"] in MEASURING and job["wildcards"].get("platform") in causes
     }
-    if not cells or not plan.extra:
-        return []
     estimator = Estimator(plan.past, table)
-    seconds = [
+    return [
         estimator.seconds({"rule": MEASURING[1], "wildcards": {"model": model, "row": row}})
         for _, model, row in sorted(cells)
         for _ in range(plan.extra)
     ]
-    return [
-        f"Extra rounds, not in the table: at most {len(seconds)} ({estimate(seconds)}), decided by the spread measured."
-    ]
 
 
-def notes(seconds: list[float | None], from_table: int) -> list[str]:
+def notes(seconds: list[float | None], from_table: int, factor: float = 1.0) -> list[str]:
     """How far the estimate can be trusted."""
     text = []
     if any(value is not None for value in seconds):
         text.append("The estimate adds up the jobs' durations; preparing in parallel takes less.")
     if from_table:
         text.append(
-            f"{from_table} of {len(seconds)} durations were measured on another machine, at full size."
+            f"{from_table} of {len(seconds)} durations were measured on another machine, at full size, and are scaled"
+            f" by {factor:.2g}."
         )
     if None in seconds:
         text.append(f"{seconds.count(None)} job(s) of unknown duration are not in the total.")
@@ -364,16 +345,63 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--durations", type=Path, default=DURATIONS, help="CSV of rule, model, row, seconds")
+    parser.add_argument("--minutes", type=minutes, help="plan only the rows that fit into so many minutes")
+    parser.add_argument("--overlay", type=Path, help="with --minutes: write the configuration that runs them")
     parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="arguments for Snakemake")
     args = parser.parse_args()
+    if args.overlay and args.minutes is None:
+        parser.error("--overlay needs --minutes")
+    arguments = args.arguments or ["results/report.md"]
     try:
         table = read_durations(args.durations)
+        if args.minutes is None:
+            plan, told = dry_run(arguments), []
+        else:
+            plan, told = within(args.minutes, table, arguments, args.overlay)
     except ValueError as error:
         raise SystemExit(str(error)) from error
-    plan = dry_run(args.arguments or ["results/report.md"])
-    print(rendered(plan, table))
-    if plan.failed:
+    print("\n".join([rendered(plan, table), *told]))
+    if plan.failed and not args.overlay:
         raise SystemExit(1)
+
+
+def minutes(text: str) -> float:
+    """A number of minutes from the command line."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number above 0")
+    return value
+
+
+def laid_over(arguments: list[str], overlay: Path) -> list[str]:
+    """Snakemake's arguments with one more overlay, after those that they name: of two --configfile it takes the last."""
+    option = "--configfile"
+    if option not in arguments:
+        return [option, str(overlay.absolute()), *arguments]
+    end = arguments.index(option) + 1
+    while end < len(arguments) and not arguments[end].startswith("-"):
+        end += 1
+    return [*arguments[:end], str(overlay.absolute()), *arguments[end:]]
+
+
+def within(
+    limit: float, table: Mapping[Key, float], arguments: list[str], kept: Path | None
+) -> tuple[Plan, list[str]]:
+    """The plan of the rows that fit into ``limit`` minutes, and what to say of it.
+
+    The configuration that runs them is written to ``kept``.
+    """
+    choice = fitted(dry_run(arguments), table, limit)
+    with tempfile.TemporaryDirectory(prefix="plan-") as folder:
+        path = kept or Path(folder) / "budget.yaml"
+        files.write_text(path, HEAD + yaml.safe_dump(dict(budget.overlay(choice)), sort_keys=False))
+        plan = dry_run(laid_over(arguments, path))
+    told = [
+        f"Within {limit:g} minutes: {', '.join(choice.taken)}; about {duration(choice.seconds)}, environments too."
+    ]
+    told += ["No cell gets extra rounds."] if not choice.whole else []
+    told += [f"Left out, {row}: {why}" for row, why in choice.left_out.items()]
+    return plan, told
 
 
 if __name__ == "__main__":

@@ -172,7 +172,9 @@ def test_a_new_model_and_framework_need_no_other_change(project):
     )
     run = {"models": ["ResNet-50b"], "rows": ["x"], "baseline": "x"}
     resolved = loader.resolve({"run": run}, project)
-    assert resolved["run"] == run
+    assert resolved["run"] == run | {
+        "left_out": SCHEMA["properties"]["run"]["properties"]["left_out"]["default"]
+    }
     row = {"label": "X", "lane": "float32", "elsewhere": None}
     row |= {"options": {}, "environment": {}, "accelerators": {}}
     assert resolved["frameworks"]["x"]["rows"] == {"x": row}

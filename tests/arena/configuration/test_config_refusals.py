@@ -151,6 +151,14 @@ BAD = {
         "run: {rows: [pytorch-eager, onnx-runtime]}",
         [("run.rows[1]", '"onnx-runtime"', "did you mean onnxruntime?", "pytorch-compiled")],
     ),
+    "unknown row left out": (
+        "run: {left_out: {luminol: It is slow.}}",
+        [("run.left_out.luminol", '"luminol"', "did you mean luminal?", "pytorch-compiled")],
+    ),
+    "left out without a reason": (
+        "run: {left_out: {luminal: ''}}",
+        [("run.left_out.luminal", '""', "not empty")],
+    ),
     "baseline not run": (
         "run: {rows: [jax, onnxruntime]}",
         [("run.baseline", '"pytorch-eager"', "run.rows", "allowed: jax, onnxruntime")],

@@ -14,6 +14,8 @@ Each line holds one of
     {"weights": text}                          where a model's weights come from, as the rules put it
     {"extra": count}                           up to how many rounds a cell may get beyond the planned ones
     {"failed": text}                           what the last run left failed, and nobody accepts
+    {"rows": {run: [row, …], baseline}}        the rows of the run
+    {"need": {rule, wildcards, env, rows}}     a job that would run, and for the cells of which rows; none: for all
     {"total": count}                           the number of jobs, to check the above against
 """
 
@@ -44,6 +46,7 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         self.lines: list[str] = []
         self.selected: dict[int, Any] = {}
+        self.dag: Any = None
 
     def emit(self, record: LogRecord) -> None:
         event = getattr(record, "event", None)
@@ -52,6 +55,7 @@ class LogHandler(LogHandlerBase):
             self.write({"job": job | {"works": bool(record.output or record.shellcmd)}})
         elif event == LogEvent.DEBUG_DAG and getattr(record, "status", None) == "selected":
             self.selected.setdefault(id(record.job), record.job)
+            self.dag = record.job.dag
             self.write({"past": past(record.job)})
         elif event == LogEvent.RUN_INFO:
             self.write({"total": record.stats["total"]})
@@ -64,6 +68,8 @@ class LogHandler(LogHandlerBase):
             self.write({"extra": record.extra_rounds})
         elif hasattr(record, "failed_before"):
             self.write({"failed": record.failed_before})
+        elif hasattr(record, "arena_rows"):
+            self.write({"rows": {"run": record.arena_rows, "baseline": record.arena_baseline}})
         elif record.levelno >= WARNING:
             print(self.format(record), file=sys.stderr)
 
@@ -74,6 +80,12 @@ class LogHandler(LogHandlerBase):
         for job in self.selected.values():
             if changed := params(job):
                 self.write({"params": changed})
+        dag, self.dag = self.dag, None  # Snakemake closes its loggers twice
+        if dag is not None:
+            known: dict[Any, frozenset[str]] = {}
+            for job in dag.needrun_jobs(exclude_finished=False):  # a dry run takes all for finished
+                need = {"env": env(job), "rows": sorted(rows(job, dag, known))}
+                self.write({"need": {"rule": job.rule.name, "wildcards": dict(job.wildcards_dict)} | need})
         Path(self.settings.out).write_text("".join(self.lines), encoding="utf-8")
         super().close()
 
@@ -82,11 +94,10 @@ def past(job: Any) -> dict[str, Any]:
     """A job's env file and, where Snakemake's metadata has them, the seconds that it took last time."""
     records = [job.dag.workflow.persistence.metadata(path) for path in job.output]
     spans = [r.endtime - r.starttime for r in records if r and r.starttime and r.endtime]
-    spec = job.conda_env_spec
     return {
         "rule": job.rule.name,
         "wildcards": dict(job.wildcards_dict),
-        "env": spec.file.get_path_or_uri(secret_free=True) if spec and spec.is_file else None,
+        "env": env(job),
         # A record ends when its file was last written; the job's last file ends the job.
         "seconds": max(spans) if spans and max(spans) >= 0 else None,
     }
@@ -104,3 +115,18 @@ def params(job: Any) -> dict[str, Any] | None:
         "new": sorted(reason.only_new),
         "names": {repr(value): name for name, value in job.params.items()},
     }
+
+
+def env(job: Any) -> str | None:
+    """The file that a job's environment is made from."""
+    spec = job.conda_env_spec
+    return spec.file.get_path_or_uri(secret_free=True) if spec and spec.is_file else None
+
+
+def rows(job: Any, dag: Any, known: dict[Any, frozenset[str]]) -> frozenset[str]:
+    """The rows whose cells need ``job``: its own, else those of the jobs that need it. ``known`` is filled."""
+    if job not in known:
+        own = job.wildcards_dict.get("row")
+        needed = (rows(other, dag, known) for other in dag.depending[job])
+        known[job] = frozenset([own]) if own else frozenset().union(*needed)
+    return known[job]

@@ -77,6 +77,9 @@ def _check_run_rows(config: Config, basedir: Path) -> Iterator[Problem]:
     for index, row in enumerate(config["run"]["rows"]):
         if isinstance(row, str) and row not in known:
             yield _unknown(("run", "rows", index), row, "row", known)
+    for row in config["run"]["left_out"]:
+        if row not in known:
+            yield _unknown(("run", "left_out", row), row, "row", known)
 
 
 def _check_run_models(config: Config, basedir: Path) -> Iterator[Problem]:
@@ -397,7 +400,7 @@ CHECKS: dict[Callable[[Config, Path], Iterator[Problem]], list[tuple[str, ...]]]
     _check_platforms: [("platforms", "*")],
     _check_clusters: [("platforms", "*", "cluster", "**"), ("platforms", "*", "accelerator")],
     _check_rows: [("frameworks", "*", "rows")],
-    _check_run_rows: [("run", "rows"), ("frameworks", "*", "rows")],
+    _check_run_rows: [("run", "rows"), ("run", "left_out", "**"), ("frameworks", "*", "rows")],
     _check_run_models: [("run", "models"), ("models",)],
     _check_baseline: [("run", "rows", "*"), ("run", "baseline")],
     _check_durations: [
