@@ -1,6 +1,6 @@
 """Time the workflow itself: everything cold from a fresh clone, then a run with nothing to do.
 
-    python workflow/tools/bench_workflow.py                  both; about half an hour on two cores
+    python workflow/tools/bench_workflow.py                  both; most of an hour on two cores
     python workflow/tools/bench_workflow.py --idle-only      only the second, in the current directory
 
 The first clones this checkout's HEAD into an empty directory, uses an empty package cache, and
@@ -83,7 +83,13 @@ def fresh(clone: Path) -> None:
     measuring = [job for job in ran if job.rule in durations.MEASURING]
     measured = sum(job.end - job.start for job in measuring)
     before = min(job.start for job in measuring) - min(job.start for job in ran)
-    print(f"  weights, references, exports: {before:.0f} s")
+    print(f"  weights, references, exports, builds: {before:.0f} s")
+    for name, spent in environments(clone).items():
+        print(f"  environment {name}: {spent:.0f} s")
+    for job in (job for job in ran if job.rule == "build_engine"):
+        print(f"  build of {job.row}: {job.end - job.start:.0f} s")
+    for row in dict.fromkeys(job.row for job in measuring):
+        print(f"  measuring {row}: {sum(job.end - job.start for job in measuring if job.row == row):.0f} s")
     share = measured / seconds["workflow"]
     print(f"  measuring: {measured:.0f} s in {len(measuring)} jobs, {share:.0%} of the workflow")
     print(f"all: {sum(seconds.values()) / 60:.1f} min")
