@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -163,6 +164,20 @@ validate,,,0
 """
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--cores", "2", "all"], ["--configfile", "/b.yaml", "--cores", "2", "all"]),
+        (
+            ["--configfile", "a.yaml", "c.yaml", "--cores", "2"],
+            ["--configfile", "a.yaml", "c.yaml", "/b.yaml", "--cores", "2"],
+        ),
+    ],
+)
+def test_the_overlay_comes_after_the_users_own(arguments, expected):
+    assert plan.laid_over(arguments, Path("/b.yaml")) == expected
+
+
 def run(command):
     return subprocess.run(command, env=environ(), capture_output=True, text=True, timeout=120, check=False)
 
@@ -177,6 +192,7 @@ def test_a_dry_run_tells_which_rows_need_what(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", environ()["PATH"])
     monkeypatch.setattr(plan.sys, "executable", str(RUNNER / "python"))
+    monkeypatch.setattr(plan.library, "SNAKEMAKE", [str(RUNNER / "python"), *plan.library.SNAKEMAKE[1:]])
     options = ["--software-deployment-method", "conda", "--cores", "1"]
     table = plan.read_durations(tmp_path / "durations.csv")
     found = plan.steps(plan.dry_run(options), table)

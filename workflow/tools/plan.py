@@ -374,7 +374,7 @@ def minutes(text: str) -> float:
 
 
 def laid_over(arguments: list[str], overlay: Path) -> list[str]:
-    """Snakemake's arguments with one more overlay, after those that they name: of two --configfile it takes the last."""
+    """Snakemake's arguments with one more overlay, the last: of two --configfile only one would count."""
     option = "--configfile"
     if option not in arguments:
         return [option, str(overlay.absolute()), *arguments]
