@@ -21,7 +21,7 @@ BUDGET     = $(if $(strip $(MINUTES)),$(abspath $(or $(strip $(DIRECTORY)),.)/re
 
 DEPLOY := workflow/deploy
 
-.PHONY: help setup report retry plan changed since check test lint lint-python lint-engines format docs lock bundle submission compare fidelity try new-framework new-model aa sampling bench clean
+.PHONY: help setup report retry plan changed since check test lint lint-python lint-engines format docs lock upgrade bundle submission compare fidelity try new-framework new-model aa sampling bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s%s\n", $$1, $$2 }' Makefile
@@ -79,6 +79,9 @@ docs: setup  ## write what pages tell of the catalogue, and the schemas of the r
 
 lock: setup  ## pin what the direct requirements in envs/ need (ENV=jax: only that file; ARGS=--upgrade)
 	python $(DEPLOY)/lock.py $(if $(ENV),envs/$(ENV).*,envs/*.yaml envs/*.txt) --prefer envs/*.yaml $(ARGS)
+
+upgrade: setup  ## newest releases of a framework, or of all, and measure what follows (FRAMEWORK=jax, DRY=1 only says so)
+	python workflow/tools/upgrade.py $(FRAMEWORK) $(if $(DRY),--dry) -- $(RUN)
 
 bundle: setup  ## everything for a machine without a network, in pieces (ARGS='--envs pytorch jax --out bundle')
 	python workflow/tools/bundle.py $(ARGS)

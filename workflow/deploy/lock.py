@@ -48,12 +48,13 @@ def item_prefix(path: Path) -> str:
     return "      - " if path.suffix == ".yaml" else ""
 
 
-def split(path: Path) -> tuple[str, list[Requirement], list[str]]:
-    """(text up to and including the marker line, direct requirements, locked requirements) of a file.
+def split(path: Path, text: str | None = None) -> tuple[str, list[Requirement], list[str]]:
+    """(text up to and including the marker line, direct requirements, locked requirements) of a file, or of ``text``,
+    which is to be written there.
 
     Raises LockError if the marker is not there once, or if a direct requirement has no exact version.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = (path.read_text(encoding="utf-8") if text is None else text).splitlines()
     marked = [number for number, line in enumerate(lines) if line.strip().startswith(MARKER)]
     if len(marked) != 1:
         raise LockError(f"{path}: expected one line `{MARKER} ...` below the direct requirements")
@@ -97,9 +98,11 @@ def resolve(direct: list[Requirement], preferred: list[str], left_out: list[str]
         command += ["--excludes", str(without)]
         command += ["--output-file", str(output), str(wanted)]
         environ = installer.uv_environment(installer.pip_settings(), os.environ)
-        finished = subprocess.run(command, env=environ, cwd=folder, stdout=subprocess.DEVNULL, check=False)
+        finished = subprocess.run(
+            command, env=environ, cwd=folder, capture_output=True, text=True, check=False
+        )
         if finished.returncode != 0:
-            raise LockError("uv found no set of versions; its message is above")
+            raise LockError(f"uv found no set of versions:\n{finished.stderr.strip()}")
         return output.read_text().splitlines()
 
 
@@ -136,19 +139,24 @@ def preferences(paths: list[Path]) -> list[str]:
 def lock(path: Path, preferred: list[str]) -> bool:
     """Rewrite the locked part of ``path``; True if that changed it."""
     before = path.read_text(encoding="utf-8")
-    head, direct, _ = split(path)
-    try:
-        pins = [for_targets(line) for line in resolve(direct, preferred, installer.left_out(head))]
-    except LockError as error:
-        raise LockError(f"{path}: {error}") from error
-    names = {canonicalize_name(requirement.name) for requirement in direct}
-    locked = [pin for pin in pins if pin and canonicalize_name(Requirement(pin).name) not in names]
-    after = head + "".join(f"{item_prefix(path)}{pin}\n" for pin in locked)
+    after = locked(path, before, preferred)
     if after != before:  # an untouched file keeps its date, on which the Makefile relies
         temporary = path.with_name(f".{path.name}.part")
         temporary.write_text(after, encoding="utf-8")
         temporary.replace(path)
     return after != before
+
+
+def locked(path: Path, text: str, preferred: list[str]) -> str:
+    """``text``, which is what ``path`` holds or is to hold, with its locked part made anew."""
+    head, direct, _ = split(path, text)
+    try:
+        pins = [for_targets(line) for line in resolve(direct, preferred, installer.left_out(head))]
+    except LockError as error:
+        raise LockError(f"{path}: {error}") from error
+    names = {canonicalize_name(requirement.name) for requirement in direct}
+    others = [pin for pin in pins if pin and canonicalize_name(Requirement(pin).name) not in names]
+    return head + "".join(f"{item_prefix(path)}{pin}\n" for pin in others)
 
 
 def main() -> None:

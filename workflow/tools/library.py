@@ -25,3 +25,9 @@ codecs.register_error("substituted", substituted)
 for stream in (sys.stdout, sys.stderr):
     if hasattr(stream, "reconfigure"):  # not where a test stands in for it
         stream.reconfigure(errors="substituted")
+
+
+def split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """A tool's own arguments, and those after `--`, which are Snakemake's."""
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:cut], arguments[cut + 1 :]

@@ -1,0 +1,1 @@
+"""What upgrade.py is made of: what an index has, which versions fit together, and what is written."""
