@@ -21,7 +21,7 @@ BUDGET     = $(if $(strip $(MINUTES)),$(abspath $(or $(strip $(DIRECTORY)),.)/re
 
 DEPLOY := workflow/deploy
 
-.PHONY: help setup report retry plan changed since check test lint lint-python lint-engines format docs lock upgrade bundle submission compare fidelity try new-framework new-model aa sampling bench clean
+.PHONY: help setup report retry plan changed since check test lint lint-python lint-engines format docs lock upgrade releases bundle submission compare fidelity try new-framework new-model aa sampling bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s%s\n", $$1, $$2 }' Makefile
@@ -82,6 +82,9 @@ lock: setup  ## pin what the direct requirements in envs/ need (ENV=jax: only th
 
 upgrade: setup  ## newest releases of a framework, or of all, and measure what follows (FRAMEWORK=jax, DRY=1 only says so)
 	python workflow/tools/upgrade.py $(FRAMEWORK) $(if $(DRY),--dry) -- $(RUN)
+
+releases: setup  ## a framework's older pins against the present ones, in one run (FRAMEWORK=jax OLD=HEAD~1 ARGS='--models ResNet-50')
+	python workflow/tools/releases.py $(or $(FRAMEWORK),$(error say FRAMEWORK= and OLD=)) --old $(or $(OLD),HEAD~1) --directory .snakemake/releases/$(FRAMEWORK) $(ARGS) -- --cores $(CORES) --conda-prefix .snakemake/conda
 
 bundle: setup  ## everything for a machine without a network, in pieces (ARGS='--envs pytorch jax --out bundle')
 	python workflow/tools/bundle.py $(ARGS)

@@ -56,8 +56,8 @@ def document(own=None, published=(), models=("Tiny",)):
     return build.report(rows, intake.published(list(published)), {name: {} for name in models})
 
 
-def render(directory, own, published=(), models=("Tiny",), **caption):
-    """Run the script; the paths of page, JSON and figures lie in ``directory/out``."""
+def render(directory, own, published=(), models=("Tiny",), more=(), **caption):
+    """Run the script; the paths of page, JSON and figures lie in ``directory/out``; ``more``: arguments."""
     facts = {"title": "Tiny model", "url": "https://example.org/tiny", "caveats": []} | caption
     out = directory / "out"
     command = [
@@ -71,6 +71,7 @@ def render(directory, own, published=(), models=("Tiny",), **caption):
     command += ["--validations", *directory.glob("validation/*/*/*.json")]
     command += ["--gate", json.dumps(GATE)]
     command += ["--history", directory / "history"]
+    command += more
     command += ["--template", TEMPLATE, "--captions", json.dumps(dict.fromkeys(models, facts))]
     command += ["--html", out / "report.html", "--json", out / "report.json", "--figures", out / "figures"]
     with pytest.MonkeyPatch.context() as patch:

@@ -25,14 +25,18 @@ def page(
     published: Iterable[Path] = (),
     caption: dict[str, Any] | None = None,
     notes: Iterable[str] = (),
+    more: Iterable[Any] = (),
 ) -> str:
-    """The report's text, its details in ``details.md`` beside it; ``caption`` replaces keys of the model's."""
+    """The report's text, its details in ``details.md`` beside it; ``caption`` replaces keys of the model's, ``more``
+    are further arguments.
+    """
     captions = {
         "Tiny": {"title": "Tiny model", "url": "https://example.org/tiny", "caveats": []} | (caption or {})
     }
     command = ["render", "--analyses", analysis_of(own), "--captions", json.dumps(captions)]
     command += ["--template", TEMPLATE, "--details-template", DETAILS, "--details", directory / "details.md"]
     command += ["--out", directory / "report.md", "--published", *published, "--notes", *notes]
+    command += more
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", list(map(str, command)))
         render_report.main()

@@ -129,6 +129,8 @@ rule report:
         published=published(),
         recomputed=recomputed(),
         settled=SETTLED,
+        releases=released_tables(),
+        days=here(RELEASE_DAYS),
     output:
         markdown="results/report.md",
         details="results/details.md",
@@ -145,6 +147,8 @@ rule report:
         captions=captions(),
         notes=notes(),
         gate=as_json(CONFIG["gate"]),
+        packages=distributions(),
+        history="results/history",  # no input, as of the page below
     message:
         "Write the report"
     shell:
@@ -152,6 +156,8 @@ rule report:
         " --recomputed {input.recomputed:q} --gate {params.gate:q}"
         " --template {input.template:q} --details-template {input.details:q}"
         " --captions {params.captions:q} --notes {params.notes:q}"
+        " --history {params.history:q} --releases {input.releases:q} --release-days {input.days:q}"
+        " --packages {params.packages:q}"
         " --out {output.markdown:q} --details {output.details:q} 2> {log:q}"
 
 
@@ -166,6 +172,8 @@ rule page:
         settled=SETTLED,
         rounds=lambda wildcards: rounds_on(*PLATFORMS),
         validations=lambda wildcards: verdicts_on(*PLATFORMS),
+        releases=released_tables(),
+        days=here(RELEASE_DAYS),
     output:
         page=report(
             "results/report.html",
@@ -198,12 +206,15 @@ rule page:
         # No input: it gains a table only as a run begins, when Snakemake has already looked at what there is. What a
         # page shows of it changes only with the analyses, which are inputs.
         history="results/history",
+        packages=distributions(),
     message:
         "Write the report as a page"
     shell:
         "python {input.script:q} --analyses {input.analyses:q} --published {input.published:q}"
         " --recomputed {input.recomputed:q} --gate {params.gate:q}"
         " --rounds {input.rounds:q} --validations {input.validations:q}"
-        " --sentences {params.sentences:q} --history {params.history:q}"
+        " --sentences {params.sentences:q}"
+        " --history {params.history:q} --releases {input.releases:q} --release-days {input.days:q}"
+        " --packages {params.packages:q}"
         " --template {input.template:q} --captions {params.captions:q} --html {output.page:q}"
         " --json {output.data:q} --figures {output.figures:q} 2> {log:q}"

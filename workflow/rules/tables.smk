@@ -346,3 +346,18 @@ def published():
 def recomputed():
     """The tables of submissions."""
     return [f"results/published/{path.stem}.csv" for path in SUBMISSIONS]
+
+
+RELEASE_DAYS = ROOT / "config" / "releases.csv"
+
+
+def released_tables():
+    """Tables with a framework before and after a release (workflow/tools/releases.py)."""
+    return [here(path) for path in sorted((ROOT / "report" / "releases").glob("*.csv"))]
+
+
+def distributions():
+    """The package of each framework, by whose version its days of release are found."""
+    return as_json(
+        {name: entry["distribution"] for name, entry in CONFIG["frameworks"].items()}
+    )

@@ -15,7 +15,6 @@ from pathlib import Path
 import jinja2
 
 from arena import files
-from reporting import history
 from reporting.document import inputs
 from reporting.html import charts, document
 from reporting.html import evidence as behind
@@ -29,9 +28,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", nargs="*", type=Path, default=[], help="round-*.json of this run's cells")
     parser.add_argument(
         "--validations", nargs="*", type=Path, default=[], help="verdicts on this run's cells"
-    )
-    parser.add_argument(
-        "--history", type=Path, help="folder of tables of earlier runs, which may not be there yet"
     )
     parser.add_argument(
         "--sentences",
@@ -62,8 +58,7 @@ def render(args: argparse.Namespace) -> None:
     report = inputs.report(args)
     told = machine.content(report, machine.read_previous(args.json))
     evidence = behind.collect(report.lines(), args.rounds, args.validations, args.gate or {}, args.sentences)
-    platforms = {row["platform_id"]: row for row in report.own if row.get("platform_id")}
-    before = {name: history.earlier(args.history, name) for name in platforms} if args.history else {}
+    before = inputs.earlier(args, report.own)
     figures = {}
     args.figures.mkdir(parents=True, exist_ok=True)  # promised, even where no model has a figure
     for model in report.models:

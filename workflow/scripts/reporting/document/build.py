@@ -12,6 +12,7 @@ from reporting.document.reasons import why
 from reporting.document.types import Cell, Figure, Line, Model, Report, Source, Work
 from reporting.groups import Group, grouped
 from reporting.quantities import Quantity
+from reporting.releases import Release
 
 #: The last column of every table; no rank is given by it.
 LOSS = Quantity("loss", "Loss", "", "inference", lambda value: f"{value:.2f}".replace("inf", "∞"))
@@ -22,11 +23,12 @@ def report(
     published: list[Row],
     captions: Mapping[str, Mapping[str, Any]],
     notes: Sequence[str] = (),
+    releases: Sequence[Release] = (),
 ) -> Report:
     """The document of this run's rows (``reporting.analysis``) and the published ones.
 
     ``captions``: title, url, caveats and expected_loss of each of this run's models; ``notes``: sentences on the
-    frameworks. Both are Markdown of the configuration.
+    frameworks. Both are Markdown of the configuration. ``releases`` as ``reporting.releases`` finds them.
     """
     groups = grouped(own, published)
     names = list(dict.fromkeys(row["model"] for row in own))
@@ -48,6 +50,7 @@ def report(
         sources=tuple((mark, str(note)) for mark, note in sources.values()),
         findings=tuple(findings.find(own, published, firsts)),
         notes=tuple(" ".join(text.split()) for text in notes),
+        releases=tuple(releases),
     )
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reporting import analysis, intake
-from reporting.columns import Row
+from reporting import analysis, history, intake, releases, tables
+from reporting.columns import OWN_STATUSES, Row
 from reporting.document import build
 from reporting.document.types import Report
 
@@ -23,6 +23,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--gate", type=json.loads, help="JSON {lane: tolerances}, to hold published rows against"
     )
     parser.add_argument("--captions", required=True, help="JSON: {model: {title, url, caveats: [text]}}")
+    parser.add_argument(
+        "--history", type=Path, help="folder of tables of earlier runs, which may not be there yet"
+    )
+    parser.add_argument(
+        "--releases", nargs="*", type=Path, default=[], help="CSVs with frameworks before and after a release"
+    )
+    parser.add_argument("--release-days", type=Path, help="CSV: package, version, released")
+    parser.add_argument("--packages", type=json.loads, default={}, help="JSON {framework's id: its package}")
+
+
+def earlier(args: argparse.Namespace, own: Sequence[Row]) -> dict[str, list[list[Row]]]:
+    """The tables of earlier runs by the platform's name in the config, the oldest first."""
+    names = dict.fromkeys(row["platform_id"] for row in own if row.get("platform_id"))
+    return {name: history.earlier(args.history, name) for name in names} if args.history else {}
 
 
 def report(args: argparse.Namespace, notes: Sequence[str] = ()) -> Report:
@@ -30,7 +44,10 @@ def report(args: argparse.Namespace, notes: Sequence[str] = ()) -> Report:
     own = analysis.read(args.analyses)
     captions = parse_captions(args.captions, own)
     published = intake.published(args.published, args.recomputed, args.gate)
-    return build.report(own, published, captions, notes)
+    elsewhere = tables.read(args.releases, OWN_STATUSES) if args.releases else []
+    days = releases.read_days(args.release_days) if args.release_days else {}
+    moved = releases.find(own, elsewhere, earlier(args, own), args.packages, days)
+    return build.report(own, published, captions, notes, moved)
 
 
 def parse_captions(text: str, own: Sequence[Row]) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from reporting.groups import Finding
 from reporting.markdown import Markdown
 from reporting.marks import ABSENT, BEST, FAILED, PLAIN
 from reporting.quantities import Quantity
+from reporting.releases import Release
 
 NOISY = "noisy"
 BLANKS = {FAILED: "✗", ABSENT: "—"}
@@ -143,6 +144,7 @@ class Report:
     sources: tuple[tuple[str, str], ...]  # mark and note of each source of published rows
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]  # Markdown, on the frameworks
+    releases: tuple[Release, ...] = ()  # what frameworks' new versions changed
 
     def lines(self) -> list[Line]:
         """Every line: this run's rows in their order, then the published ones."""

@@ -19,6 +19,7 @@ from reporting.document.types import Model, Report
 from reporting.html import charts, curves, overview, timeline
 from reporting.html.lines import Tables
 from reporting.quantities import Quantity
+from reporting.writers import released
 
 LISTED = 60  # changed cells that are printed; report.json has all
 ASSETS = ("state.js", "tables.js", "charts.js", "heat.js", "overview.js", "curves.js", "main.js")
@@ -91,6 +92,7 @@ def _view(
         "few": overview.TOP,
         "listed": LISTED,
         "differences": tables.differences(),
+        "releases": [released.told(each) for each in report.releases],
         "sources": [{"mark": mark, "note": note} for mark, note in report.sources],
         "left_out": [model.name for model in report.elsewhere],
         "machines": _machines(own),

@@ -15,6 +15,7 @@ from reporting.comparison import platforms
 from reporting.document.reasons import JUDGED, NOT_MEASURED, listed
 from reporting.document.types import Figure, Line, Model, Place, Report, by_group, place
 from reporting.quantities import TIMES
+from reporting.writers import released
 from reporting.writers.text_tables import aligned
 
 COLUMNS = tuple(quantity.column for quantity in TIMES)
@@ -48,6 +49,7 @@ def render(report: Report, template: Path) -> str:
         "unsupported": closing.unsupported(own),
         "machines": closing.machines(own),
         "sources": report.sources,
+        "releases": [released.told(each) for each in report.releases],
         "left_out": [model.name for model in report.elsewhere if not model.is_variant],
     }
     return aligned(environment.get_template(template.name).render(view))
