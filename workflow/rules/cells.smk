@@ -286,3 +286,21 @@ def end_leftovers():
     """End what an earlier run here, killed outright, has left running: it would measure beside this one."""
     for what in leftovers.end(Path.cwd()):
         logger.warning(f"Ended what an earlier run here had left running: {what}")
+
+
+def check_surroundings():
+    """Refuse variables with which no hub can be asked, where one is to be: before anything is measured."""
+    to_ask = [
+        model
+        for model in RUN["models"]
+        if MODELS[model]["weights"] in ("hub", "auto")
+        and not Path(f"results/models/{model}/checkpoint.json").exists()
+    ]
+    if to_ask and not os.environ.get("HF_HUB_OFFLINE"):
+        # Here, because only a run that asks a hub needs it.
+        from arena.weights import surroundings
+
+        if wrong := surroundings.fault(os.environ):
+            raise WorkflowError(
+                f"{wrong}. Asked for is the checkpoint of {', '.join(to_ask)}; `weights: seeded` does without a hub"
+            )

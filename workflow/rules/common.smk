@@ -24,7 +24,7 @@ if sys.getfilesystemencoding().lower() != "utf-8":
         "are. Start again with PYTHONUTF8=1, as make and the snakemake of `make setup` do"
     )
 # Of the programs that rules start: files and logs are in UTF-8, whatever the shell's locale.
-os.environ["PYTHONUTF8"] = "1"
+os.environ.update(PYTHONUTF8="1")
 
 from arena import files, places
 from arena.configuration import frameworks, imports

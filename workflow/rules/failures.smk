@@ -89,29 +89,6 @@ def asked():
     return int(ASKED.read_text(encoding="utf-8")) if ASKED.exists() else 0
 
 
-# A run with nothing to do ends without asking what is failed. So one that ends with something failed counts up, and
-# the next has this job.
-rule settled:
-    output:
-        SETTLED,
-    log:
-        "results/logs/settled.log",
-    priority: PREPARATION
-    conda:
-        env("base")
-    threads: 1
-    resources:
-        mem_mb=100,
-        runtime=5,
-    params:
-        accepted=as_json(CONFIG["accepted"]),
-        asked=asked(),
-    message:
-        "Ask whether anything is failed"
-    shell:
-        "touch {output:q} 2> {log:q}"
-
-
 def tell_what_failed():
     """Say as a run begins, or as it is planned, what the last one has left failed, and what is accepted."""
     for failure in FAILED_BEFORE:

@@ -218,3 +218,26 @@ rule page:
         " --packages {params.packages:q}"
         " --template {input.template:q} --captions {params.captions:q} --html {output.page:q}"
         " --json {output.data:q} --figures {output.figures:q} 2> {log:q}"
+
+
+# A run with nothing to do ends without asking what is failed. So one that ends with something failed counts up, and
+# the next has this job.
+rule settled:
+    output:
+        SETTLED,
+    log:
+        "results/logs/settled.log",
+    priority: PREPARATION
+    conda:
+        env("base")
+    threads: 1
+    resources:
+        mem_mb=100,
+        runtime=5,
+    params:
+        accepted=as_json(CONFIG["accepted"]),
+        asked=asked(),
+    message:
+        "Ask whether anything is failed"
+    shell:
+        "touch {output:q} 2> {log:q}"

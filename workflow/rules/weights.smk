@@ -83,24 +83,6 @@ rule inputs:
         "python {input.script:q} --model-config {params.model:q} --out {output.inputs:q} 2> {log:q}"
 
 
-def check_surroundings():
-    """Refuse variables with which no hub can be asked, where one is to be: before anything is measured."""
-    to_ask = [
-        model
-        for model in RUN["models"]
-        if MODELS[model]["weights"] in ("hub", "auto")
-        and not Path(f"results/models/{model}/checkpoint.json").exists()
-    ]
-    if to_ask and not os.environ.get("HF_HUB_OFFLINE"):
-        # Here, because only a run that asks a hub needs it.
-        from arena.weights import surroundings
-
-        if wrong := surroundings.fault(os.environ):
-            raise WorkflowError(
-                f"{wrong}. Asked for is the checkpoint of {', '.join(to_ask)}; `weights: seeded` does without a hub"
-            )
-
-
 if workflow.is_main_process:
     check_surroundings()
     for line in weights_in_words():
