@@ -13,7 +13,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
 UV_VARIABLES = {
@@ -65,7 +64,6 @@ def parse_pip_settings(listing: str) -> dict[str, str]:
     return settings
 
 
-@cache
 def pip_settings() -> dict[str, str]:
     """Settings of `pip install` on this machine. Raises SystemExit if this Python has no pip."""
     listing = subprocess.run(

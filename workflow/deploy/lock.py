@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import installer
@@ -97,13 +98,19 @@ def resolve(direct: list[Requirement], preferred: list[str], left_out: list[str]
         command += ["--python-version", PYTHON, "--no-annotate", "--no-header", "--no-emit-index-url"]
         command += ["--excludes", str(without)]
         command += ["--output-file", str(output), str(wanted)]
-        environ = installer.uv_environment(installer.pip_settings(), os.environ)
+        environ = installer.uv_environment(_pip_settings(), os.environ)
         finished = subprocess.run(
             command, env=environ, cwd=folder, capture_output=True, text=True, check=False
         )
         if finished.returncode != 0:
             raise LockError(f"uv found no set of versions:\n{finished.stderr.strip()}")
         return output.read_text().splitlines()
+
+
+@cache
+def _pip_settings() -> dict[str, str]:
+    """Pip's settings, read once: an upgrade resolves a hundred times."""
+    return installer.pip_settings()
 
 
 def for_targets(text: str) -> str | None:
