@@ -119,8 +119,8 @@ bench: setup  ## everything cold from a fresh clone, and a run with nothing to d
 clean:  ## delete results/, measurements and models alike; environments and report/published stay
 	rm -rf results
 
-# An environment is made anew when its list of packages changes, when this folder was renamed or copied, and when
-# programs are missing in it. `ready` marks a whole one, and says for which folder it was made.
+# An environment is made anew when its list of packages or the pinned Python changes, when this folder was renamed or
+# copied, and when programs are missing in it. `ready` marks a whole one, and says for which folder it was made.
 ifneq ($(shell sh $(DEPLOY)/whole.sh .venv python uv snakemake),yes)
 .PHONY: .venv/ready
 endif
@@ -129,7 +129,7 @@ ifneq ($(shell sh $(DEPLOY)/whole.sh .venv-tests python pytest),yes)
 endif
 
 # Programs in .venv are given by path here: make may look up bare names before .venv exists.
-.venv/ready: envs/runner.txt
+.venv/ready: envs/runner.txt $(DEPLOY)/bootstrap.py
 	sh $(DEPLOY)/bootstrap.sh .venv "$(strip $(PYTHON))"
 	.venv/bin/python $(DEPLOY)/installer.py pip install --quiet --python .venv/bin/python --no-deps --compile-bytecode --requirements envs/runner.txt
 	.venv/bin/uv pip check --quiet --python .venv/bin/python
@@ -150,7 +150,7 @@ endif
 	.venv/bin/python $< answers .venv/conda/answers
 	touch $@
 
-.venv-tests/ready: envs/tests.txt | .venv/ready
+.venv-tests/ready: envs/tests.txt $(DEPLOY)/bootstrap.py | .venv/ready
 	rm -rf .venv-tests
 	.venv/bin/python $(DEPLOY)/installer.py venv --quiet --no-project --python .venv/bin/python .venv-tests
 	.venv/bin/python $(DEPLOY)/installer.py pip install --quiet --python .venv-tests/bin/python --no-deps --compile-bytecode --requirements envs/tests.txt

@@ -131,7 +131,8 @@ def mirror(tmp_path_factory):
 @pytest.mark.skipif(sys.platform != "linux", reason="the mirror has a Python for Linux")
 def test_uv_alone_does_and_downloads_the_python(tmp_path, tools, mirror):
     shutil.copy(RUNNER / "uv", tools)  # a link would lead it to the Python of its environment
-    done = bootstrap(tmp_path / "made", PATH=str(tools), HOME=str(tmp_path), **mirror)
+    own = {"HOME": str(tmp_path), "PYENV_ROOT": str(tmp_path)}
+    done = bootstrap(tmp_path / "made", PATH=str(tools), **own, **mirror)
     assert done.returncode == 0, done.stderr
     check(tmp_path / "made")
     home = Path((tmp_path / "made/bin/python").resolve())
@@ -139,7 +140,7 @@ def test_uv_alone_does_and_downloads_the_python(tmp_path, tools, mirror):
 
 
 def test_without_any_the_message_says_what_to_install(tmp_path, tools):
-    done = bootstrap(tmp_path / "made", PATH=str(tools))
+    done = bootstrap(tmp_path / "made", PATH=str(tools), PYENV_ROOT=str(tmp_path))
     assert done.returncode == 1
     assert "no Python from 3.9 on and no uv on PATH" in done.stderr
     assert not (tmp_path / "made").exists()
@@ -158,10 +159,32 @@ def test_where_nothing_can_be_downloaded_the_message_says_what_to_do(tmp_path, t
         pytest.skip("this machine has no other Python than the pinned one")
     (tools / "python3").symlink_to(other)
     nothing = {"UV_PYTHON_INSTALL_DIR": str(tmp_path / "installed"), "UV_PYTHON_DOWNLOADS": "never"}
+    nothing |= {"PYENV_ROOT": str(tmp_path)}
     done = bootstrap(tmp_path / "made", PATH=str(tools), HOME=str(tmp_path), **nothing)
     assert done.returncode == 1
     for word in (f"Python {PYTHON} is not on this machine", "make PYTHON=", "UV_PYTHON_INSTALL_MIRROR"):
         assert word in done.stderr
+
+
+@pytest.mark.network
+def test_a_python_that_pyenv_keeps_is_found_though_its_shims_do_not_start_it(tmp_path, tools):
+    own = tmp_path / f"pyenv/versions/{PYTHON}.0/bin"
+    own.mkdir(parents=True)
+    base = Path(sys.base_prefix, f"bin/python{PYTHON}")
+    (own / f"python{PYTHON}").symlink_to(base)
+    shim = tools / f"python{PYTHON}"
+    shim.write_text("#!/bin/sh\nexit 127\n")
+    shim.chmod(0o755)
+    other = next((path for path in PYTHONS if PYTHON not in str(path)), None)
+    if other is None:
+        pytest.skip("this machine has no other Python than the pinned one")
+    (tools / "python3").symlink_to(other)
+    done = bootstrap(
+        tmp_path / "made", PATH=str(tools), HOME=str(tmp_path), PYENV_ROOT=str(tmp_path / "pyenv")
+    )
+    assert done.returncode == 0, done.stderr
+    check(tmp_path / "made")
+    assert (tmp_path / "made/bin/python").resolve() == base.resolve()
 
 
 @pytest.mark.network
@@ -176,6 +199,7 @@ def test_conda_is_asked_last(tmp_path, tools):
     conda.write_text(f'#!/bin/sh\nexec {sys.executable} -m venv --without-pip "$5"\n')
     conda.chmod(0o755)
     nothing = {"UV_PYTHON_INSTALL_DIR": str(tmp_path / "installed"), "UV_PYTHON_DOWNLOADS": "never"}
+    nothing |= {"PYENV_ROOT": str(tmp_path)}
     done = bootstrap(tmp_path / "made", PATH=str(tools), HOME=str(tmp_path), **nothing)
     assert done.returncode == 0, done.stderr
     assert "trying " in done.stderr

@@ -81,7 +81,7 @@ def wheels(tmp_path):
 def probe(tmp_path):
     """An environment file whose only package is `arena-probe`."""
     file = tmp_path / "probe.yaml"
-    file.write_text("dependencies: [python=3.11, pip, {pip: [arena-probe==1.0]}]\n")
+    file.write_text("dependencies: [python=3.13, pip, {pip: [arena-probe==1.0]}]\n")
     return file
 
 
@@ -121,16 +121,16 @@ def test_jobs_run_in_the_environment_that_their_rule_names(project):
 
 @pytest.mark.network
 def test_environment_holds_what_the_file_lists_and_nothing_else(project):
-    site_packages = Path((project / "prefix.txt").read_text().strip(), "lib", "python3.11", "site-packages")
+    site_packages = Path((project / "prefix.txt").read_text().strip(), "lib", "python3.13", "site-packages")
     installed = {canonicalize_name(d.name): d.version for d in distributions(path=[str(site_packages)])}
     assert installed == {name: str(pin.specifier)[2:] for name, pin in pins(BASE).items()}
 
 
 @pytest.mark.network
 def test_bytecode_is_compiled_though_python_may_not_write_it(project):
-    numpy = Path((project / "prefix.txt").read_text().strip(), "lib/python3.11/site-packages/numpy")
+    numpy = Path((project / "prefix.txt").read_text().strip(), "lib/python3.13/site-packages/numpy")
     modules = [m for m in numpy.rglob("*.py") if "tests" not in m.parts]
-    compiled = [m for m in modules if (m.parent / "__pycache__" / f"{m.stem}.cpython-311.pyc").is_file()]
+    compiled = [m for m in modules if (m.parent / "__pycache__" / f"{m.stem}.cpython-313.pyc").is_file()]
     assert len(compiled) == len(modules) > 100
 
 
@@ -227,18 +227,18 @@ def test_wrapper_of_another_checkout_is_not_taken_for_conda(tmp_path):
     ("text", "expected"),
     [
         (
-            "dependencies: [python=3.11, samtools=1.20]",
+            "dependencies: [python=3.13, samtools=1.20]",
             ["`samtools=1.20` needs conda", "install conda 24.7.1"],
         ),
-        ("dependencies: [python=3.11, python-dateutil=2.9]", ["`python-dateutil=2.9` needs conda"]),
-        ("dependencies: ['python>=3.11']", ["`python>=3.11` is not understood", "`python=3.11`"]),
+        ("dependencies: [python=3.13, python-dateutil=2.9]", ["`python-dateutil=2.9` needs conda"]),
+        ("dependencies: ['python>=3.13']", ["`python>=3.13` is not understood", "`python=3.13`"]),
         ("dependencies: [python=3.99]", ["uv cannot use Python 3.99", "install conda 24.7.1"]),
-        ("dependencies: [pip]", ["name no python", "`python=3.11`"]),
-        ("dependencies: [python=3.11, {pip: [3.5]}]", ["`3.5` is not text"]),
+        ("dependencies: [pip]", ["name no python", "`python=3.13`"]),
+        ("dependencies: [python=3.13, {pip: [3.5]}]", ["`3.5` is not text"]),
         ("dependencies: python", ["a list under `dependencies`"]),
-        ("variables: {A: b}\ndependencies: [python=3.11]", ["key `variables` is not supported"]),
-        ("dependencies: [python=3.11", ["not a readable YAML file"]),
-        ("dependencies: [python=3.11, {pip: ['numpy==']}]", ["could not install", "numpy=="]),
+        ("variables: {A: b}\ndependencies: [python=3.13]", ["key `variables` is not supported"]),
+        ("dependencies: [python=3.13", ["not a readable YAML file"]),
+        ("dependencies: [python=3.13, {pip: ['numpy==']}]", ["could not install", "numpy=="]),
     ],
 )
 def test_unusable_file_is_refused_by_name_and_leaves_nothing(tmp_path, text, expected):
@@ -255,7 +255,7 @@ def test_unusable_file_is_refused_by_name_and_leaves_nothing(tmp_path, text, exp
 def test_missing_transitive_pin_is_refused(tmp_path):
     file = tmp_path / "tool.yaml"
     jinja2 = pins(REPOSITORY / "envs" / "report.yaml")["jinja2"]
-    file.write_text(f"dependencies: [python=3.11, {{pip: ['{jinja2}']}}]")
+    file.write_text(f"dependencies: [python=3.13, {{pip: ['{jinja2}']}}]")
     finished = conda(*create_arguments(file, tmp_path / "made" / "prefix"))
     assert finished.returncode == 1
     assert "`markupsafe" in finished.stderr.lower()
@@ -318,11 +318,11 @@ def test_build_settings_in_pip_s_notation_reach_the_build(tmp_path):
         archive.add(source, source.name)
     file = tmp_path / "tool.yaml"
     line = 'arena-probe==1.0 --config-settings="cmake.args=-DA=1;$ORIGIN" --config-settings=plain=2'
-    file.write_text(f"dependencies: [python=3.11, {{pip: ['{line}']}}]")
+    file.write_text(f"dependencies: [python=3.13, {{pip: ['{line}']}}]")
     env = environ(PIP_FIND_LINKS=str(tmp_path / "links"), UV_OFFLINE="1")
     finished = conda(*create_arguments(file, tmp_path / "prefix"), env=env)
     assert finished.returncode == 0, finished.stderr
-    module = tmp_path / "prefix/lib/python3.11/site-packages/arena_probe.py"
+    module = tmp_path / "prefix/lib/python3.13/site-packages/arena_probe.py"
     assert module.read_text() == "settings = {'cmake.args': '-DA=1;$ORIGIN', 'plain': '2'}"
 
 
@@ -345,7 +345,7 @@ def test_two_processes_may_make_the_same_environment(tmp_path, wheels, probe):
     assert [process.returncode for process in both] == [0, 0], messages
     assert sum("exists already" in message for message in messages) == 1
     assert [entry.name for entry in (tmp_path / "made").iterdir()] == ["prefix"]
-    assert (tmp_path / "made/prefix/lib/python3.11/site-packages/arena_probe.py").is_file()
+    assert (tmp_path / "made/prefix/lib/python3.13/site-packages/arena_probe.py").is_file()
 
 
 def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path, wheels, probe):
@@ -368,7 +368,7 @@ def test_interrupted_creation_leaves_neither_files_nor_processes(tmp_path, signu
         [RUNNER / "conda", *create_arguments(BASE, made / "prefix")], env=environ(), stderr=subprocess.PIPE
     )
     deadline = time.monotonic() + 120
-    while not list(made.glob(".prefix.*.part/lib/python3.11/site-packages/numpy")):
+    while not list(made.glob(".prefix.*.part/lib/python3.13/site-packages/numpy")):
         assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
         time.sleep(0.01)
     process.send_signal(signum)

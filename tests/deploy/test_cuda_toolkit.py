@@ -25,7 +25,7 @@ CUresult CUDAAPI cuLaunchKernel(CUfunction f);
 @pytest.fixture
 def environment(tmp_path):
     """An environment with as much of the wheels as the program looks at."""
-    toolkit = tmp_path / "lib/python3.11/site-packages/nvidia/cu13"
+    toolkit = tmp_path / "lib/python3.13/site-packages/nvidia/cu13"
     files = {"bin/nvcc": "", "lib/libcublas.so.13": "", "lib/libcudart.so.13": "", "include/cuda.h": HEADER}
     for name, text in files.items():
         (toolkit / name).parent.mkdir(parents=True, exist_ok=True)

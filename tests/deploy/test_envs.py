@@ -19,7 +19,7 @@ def test_every_package_has_an_exact_version(file):
     ]
     assert inexact == []
     assert file.suffix == ".txt" or yaml.safe_load(file.read_text())["dependencies"][:2] == [
-        "python=3.11",
+        "python=3.13",
         "pip",
     ]
 

@@ -10,7 +10,7 @@ import records
 
 ENV = """channels: [nodefaults]
 dependencies:
-  - python=3.11
+  - python=3.13
   - pip
   - pip:
       - jax==0.10.3

@@ -50,7 +50,7 @@ OPTIONS = ["--software-deployment-method", "conda", "--cores", "1"]
 def workflow(tmp_path, monkeypatch):
     """A small workflow: 2 jobs that make weights, 6 that measure in an environment, and 3 others."""
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
-    (tmp_path / "jax.yaml").write_text("channels: [nodefaults]\ndependencies: [python=3.11]\n")
+    (tmp_path / "jax.yaml").write_text("channels: [nodefaults]\ndependencies: [python=3.13]\n")
     (tmp_path / "make_inputs.py").write_text("")
     (tmp_path / "durations.csv").write_text(TABLE)
     monkeypatch.chdir(tmp_path)

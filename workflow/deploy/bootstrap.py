@@ -2,8 +2,8 @@
 
     python3 workflow/deploy/bootstrap.py .venv
 
-The Python is, in this order: the one that runs this; one that uv finds on this machine; one that uv downloads;
-one that conda installs. The environment gets pip (other programs read its settings) and the pinned uv.
+The Python is, in this order: the one that runs this; one that pyenv keeps; one that uv finds on this machine; one that
+uv downloads; one that conda installs. The environment gets pip (other programs read its settings) and the pinned uv.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import installer
 
 from arena import places
 
-PYTHON = "3.11"  # every package in envs/ is pinned for it
+PYTHON = "3.13"  # every package in envs/ is pinned for it
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -47,7 +47,7 @@ def main() -> None:
         run([own, "-m", "venv", str(args.folder)], environ)
     else:
         with tempfile.TemporaryDirectory(prefix="arena-uv-") as temporary:
-            by_uv(args.folder, own if ours else PYTHON, environ, Path(temporary))
+            by_uv(args.folder, own if ours else of_pyenv(environ) or PYTHON, environ, Path(temporary))
     run([str(args.folder / "bin" / "python"), "-m", "pip", "install", "--quiet", pinned_uv()], environ)
 
 
@@ -70,6 +70,21 @@ def by_uv(folder: Path, python: str, environ: dict[str, str], temporary: Path) -
         f"Python {PYTHON} is not on this machine, and could not be downloaded (above). Install it, for example "
         f"with your system's packages, pyenv or conda; or name it: make PYTHON=/path/to/python{PYTHON}; or name a "
         "mirror of python-build-standalone's releases in UV_PYTHON_INSTALL_MIRROR (a URL, file:// too)"
+    )
+
+
+def of_pyenv(environ: dict[str, str]) -> str | None:
+    """The newest release of the pinned Python that pyenv keeps; its shims start only those that the user has chosen."""
+    root = Path(environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    found = [
+        path
+        for path in root.glob(f"versions/{PYTHON}*/bin/python{PYTHON}")
+        if attempt([str(path), "-I", "-c", ""], environ)
+    ]
+    return (
+        str(max(found, key=lambda path: [int(n) for n in re.findall(r"\d+", path.parts[-3])]))
+        if found
+        else None
     )
 
 

@@ -10,7 +10,7 @@ if [ -n "$2" ]; then
     starts "$2" || { echo "PYTHON=$2 does not start, or is older than 3.9; name another, or none" >&2; exit 1; }
     exec "$2" -I "$folder/bootstrap.py" --own "$1"
 fi
-for python in python3.11 python3 python python3.12 python3.13 python3.14 python3.10 python3.9; do
+for python in python3.13 python3 python python3.12 python3.14 python3.11 python3.10 python3.9; do
     starts "$python" && exec "$python" -I "$folder/bootstrap.py" "$1"
 done
 command -v uv >/dev/null && exec uv run --quiet --no-project --no-config --isolated python -I "$folder/bootstrap.py" "$1"

@@ -29,7 +29,7 @@ class BuildError(Exception):
 
 
 def read_environment(path: Path) -> tuple[str, list[str]]:
-    """Python version request (such as "3.11") and pip requirements of an environment file.
+    """Python version request (such as "3.13") and pip requirements of an environment file.
 
     Raises BuildError, naming file, key and value, for whatever only conda could install.
     """
@@ -54,7 +54,7 @@ def read_environment(path: Path) -> tuple[str, list[str]]:
             python = python_request(path, entry)
         elif entry != "pip" and not (isinstance(entry, str) and (SYSTEM.match(entry) or WHEELS.match(entry))):
             raise BuildError(
-                f"{path}: dependency `{entry}` needs conda; expected only `python=3.11`, `pip`, a `pip:` "
+                f"{path}: dependency `{entry}` needs conda; expected only `python=3.13`, `pip`, a `pip:` "
                 "list and what the system may have (rust, c-compiler, cxx-compiler, pkg-config). Move it to "
                 f"`pip:` if PyPI has it. {WITH_CONDA}"
             )
@@ -62,15 +62,15 @@ def read_environment(path: Path) -> tuple[str, list[str]]:
         if not isinstance(requirement, str):
             raise BuildError(f"{path}: pip: `{requirement}` is not text; expected `name==version`")
     if python is None:
-        raise BuildError(f"{path}: dependencies name no python; add for example `python=3.11`")
+        raise BuildError(f"{path}: dependencies name no python; add for example `python=3.13`")
     return python, requirements
 
 
 def python_request(path: Path, entry: str) -> str:
-    """Version in `python=3.11`, `python=3.11.*` or `python==3.11.9`; of a bare `python`, the running one."""
+    """Version in `python=3.13`, `python=3.13.*` or `python==3.13.9`; of a bare `python`, the running one."""
     match = re.fullmatch(r"python(?:\s*={1,2}\s*(\d+\.\d+(?:\.\d+)?)(?:\.\*)?)?", entry.strip())
     if not match:
-        raise BuildError(f"{path}: `{entry}` is not understood; expected for example `python=3.11`")
+        raise BuildError(f"{path}: `{entry}` is not understood; expected for example `python=3.13`")
     return match.group(1) or "{}.{}".format(*sys.version_info)
 
 

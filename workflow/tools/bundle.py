@@ -5,7 +5,7 @@ Packs this checkout's commit, the wheels of the environments for the other machi
 
     sh DIR/unpack-and-run --cores all -- results/report.md
 
-By default the other machine builds the project's own environments (Python 3.11, `--envs runner ...`), offline. With
+By default the other machine builds the project's own environments (Python 3.13, `--envs runner ...`), offline. With
 --host PYTHON it has that Python only, and one environment beside what is installed there, for profiles/host.
 """
 
