@@ -105,6 +105,32 @@ def test_another_card_of_the_same_kind_is_the_same_platform(tmp_path, measured):
     assert uuids == ["GPU-1", "GPU-2"]
 
 
+@pytest.mark.parametrize(
+    ("changed", "decides"),
+    [
+        ("workflow/scripts/benchmark.py", True),
+        ("workflow/scripts/arena/measuring/protocol.py", True),
+        ("workflow/scripts/frameworks/base.py", True),
+        ("workflow/scripts/frameworks/pytorch/adapter.py", True),
+        ("workflow/scripts/frameworks/pytorch/models/llama.py", True),
+        ("workflow/scripts/frameworks/jax/adapter.py", False),
+        ("workflow/engines/arena-burn/src/lib.rs", True),
+        ("workflow/engines/arena-burn-wgpu/src/main.rs", True),
+        ("workflow/engines/arena-burn-cuda/src/main.rs", False),
+        ("workflow/engines/arena-candle/src/main.rs", False),
+        ("workflow/engines/Cargo.lock", True),
+    ],
+)
+def test_what_a_framework_has_for_itself_decides_only_its_own_cells(changed, decides):
+    found = allocations.decisive([changed], {"pytorch", "burn-wgpu"})
+    assert found == ([changed] if decides else [])
+
+
+def test_no_engine_in_common_leaves_the_engines_code_free():
+    paths = ["workflow/engines/Cargo.lock", "workflow/engines/arena/src/run.rs"]
+    assert allocations.decisive(paths, {"pytorch"}) == []
+
+
 def test_code_that_measures_must_not_have_changed(tmp_path, measured, monkeypatch):
     monkeypatch.setattr(allocations, "_changed", lambda old, new: [f"{old}..{new}/benchmark.py"])
     archives = [measured("a1", ALL, 9), measured("a2", ALL, 15, commit="ffda948")]

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import json
 import re
 import subprocess
 import sys
 import tarfile
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ SCHEMA = 2
 READABLE = (1, 2)  # the first told of its rounds what follows from them
 FACTS = "allocation.json"
 SEVERITY = ("pass", "close", "different", None)  # of verdicts, the last one the worst
-# What decides a figure: two allocations whose commits differ in one of these are not one measurement.
+# What decides a figure: two allocations whose commits differ in one of these are not one measurement, unless it is
+# a framework's own, and the framework of no cell that both have.
 MEASURES = (
     "workflow/scripts/benchmark.py",
     "workflow/scripts/measure.py",
@@ -337,12 +339,40 @@ def _same(parts: list[Part], baseline: str) -> None:
             raise AllocationError(
                 f"commit {commit}: allocations are put together by commit; measure from a clean checkout"
             )
-    for commit in commits[1:]:
-        changed = _changed(str(commits[0]), str(commit))
-        if changed:
-            raise AllocationError(
-                f"between {commits[0]} and {commit} changed what measures: {', '.join(changed[:5])}"
-            )
+    for one, other in itertools.combinations(parts, 2):
+        for old, new in itertools.product(_commits(one), _commits(other)):
+            if old != new and (changed := decisive(_changed(old, new), _shared(one, other))):
+                raise AllocationError(
+                    f"between {old} and {new} changed what measures: {', '.join(changed[:5])}"
+                )
+
+
+def _commits(part: Part) -> list[str]:
+    return list(dict.fromkeys(str(record.commit) for record in part.records))
+
+
+def _shared(one: Part, other: Part) -> set[str]:
+    """The frameworks of the cells that both measured."""
+    return {one.rounds[cell][0].cell.framework for cell in one.rounds.keys() & other.rounds.keys()}
+
+
+def decisive(changed: list[str], shared: Collection[str]) -> list[str]:
+    """Those of the files that decide a figure of more than one allocation: what a framework has for itself only
+    does where both measured a cell of it (``shared``)."""
+    engines = {path.name.removeprefix("arena-") for path in (ROOT / "workflow" / "engines").glob("arena-*")}
+
+    def matters(path: str) -> bool:
+        match Path(path).parts[1:]:
+            case ("scripts", "frameworks", folder, _, *_):
+                return folder in shared
+            case ("engines", folder, *_) if folder.startswith("arena-"):
+                name = folder.removeprefix("arena-")  # arena-burn is also burn-wgpu's and burn-cuda's
+                return any(each == name or each.startswith(f"{name}-") for each in shared)
+            case ("engines", *_):
+                return not engines.isdisjoint(shared)
+        return True
+
+    return [path for path in changed if matters(path)]
 
 
 def _cards(part: Part) -> list[Any]:
