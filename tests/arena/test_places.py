@@ -127,7 +127,7 @@ def checkout(tmp_path):
     root = tmp_path / "arena"
     (root / "workflow" / "deploy").mkdir(parents=True)
     (root / "envs").mkdir()
-    for name in ("Makefile", "workflow/deploy/whole.sh", "envs/runner.txt"):
+    for name in ("Makefile", "workflow/deploy/whole.sh", "workflow/deploy/bootstrap.py", "envs/runner.txt"):
         (root / name).write_bytes((DEPLOY.parents[1] / name).read_bytes())
     programs = root / ".venv" / "bin"
     programs.mkdir(parents=True)
