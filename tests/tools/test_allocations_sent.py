@@ -107,6 +107,28 @@ def test_cards_and_cores_of_two_at_once_are_told(merged):
     assert allotments.said(["a (1 round, card 0)"]) == "measured in 1 allocation"
 
 
+def test_a_published_table_goes_on(tmp_path, merged):
+    """Two allocations, published, and a third: as if all three had been put together at once."""
+    first = [tmp_path / f"{name}.tar.gz" for name in ("a1-0", "a1-1")]
+    allocations.merge(first, tmp_path / "begun", "h200", "pytorch-eager")
+    path = tmp_path / "begun.jsonl"
+    path.write_text(packing.packed(tmp_path / "begun", "h200", CONFIG, "H200"))
+    said = allocations.merge([path, tmp_path / "a2.tar.gz"], tmp_path / "gone", "h200", "pytorch-eager")
+    assert said.endswith("48 rounds of 18 cells from 3 allocations")
+    whole, gone = account_of(merged), account_of(tmp_path / "gone")
+    for one, other in zip(whole.allocations, gone.allocations, strict=True):
+        assert (one.id, one.rounds, one.judged) == (other.id, other.rounds, other.judged)
+    for file in sorted(merged.glob("benchmarks/h200/*/*/*.json")):
+        old, new = (files.read_json(each) for each in (file, tmp_path / "gone" / file.relative_to(merged)))
+        assert new["tasks"] == old["tasks"] and new["round"] == old["round"]
+    for file in sorted(merged.glob("validation/h200/*/*.json")):
+        assert files.read_json(tmp_path / "gone" / file.relative_to(merged)) == files.read_json(file)
+    single = tmp_path / "single.jsonl"
+    single.write_text(packing.packed(tmp_path / "a1-0/results", "gpu", CONFIG, "H200"))
+    with pytest.raises(allocations.AllocationError, match="names no allocations"):
+        allocations.merge([single], tmp_path / "none", "h200", "pytorch-eager")
+
+
 def test_machines_of_two_hosts_are_not_beside_each_other(tmp_path):
     archives = [measure(tmp_path, "a", FIRST, 9), measure(tmp_path, "b", OTHER, 9, card=1, host="vm2")]
     allocations.merge(archives, tmp_path / "results", "h200", "pytorch-eager")

@@ -7,6 +7,8 @@ results of one platform, each allocation's rounds after those of the earlier one
     python allocations.py pack --results results --platform h200 --id a1 --out a1.tar.gz
     python allocations.py merge a1.tar.gz a2.tar.gz --into results --platform h200
 
+A table that was published goes on so, too: `merge report/published/NAME.jsonl a3.tar.gz`.
+
 The allocations must agree in card, driver, weights, settings and the code that measures, and each must hold the
 baseline's row; in models and other rows they may differ. What two cards of a host measured in one results directory
 become two allocations, ID-1 and ID-2.
@@ -37,6 +39,7 @@ from arena.contract.round import Round
 from arena.contract.verdict import Verdict
 from reporting import allotments
 from reporting.counted import counted
+from reporting.submissions import evidence, lines
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = 2
@@ -188,7 +191,7 @@ def merge(
     if target.exists():
         raise AllocationError(f"{target} exists; merge into a directory without this platform's records")
     parts = sorted(
-        (part for path in archives for part in by_card(_read(path))), key=lambda part: part.records[0].started
+        (part for path in archives for part in _parts(path)), key=lambda part: part.records[0].started
     )
     _same(parts, baseline)
     hosts: dict[str | None, str] = {}
@@ -230,6 +233,37 @@ def merge(
         files.write_json(into / "models" / name, value)
     codec.write(into / "allocations" / f"{platform}.json", account)
     return f"{into}: {len(rounds)} rounds of {len(counts)} cells from {len(parts)} allocations"
+
+
+def _parts(path: Path) -> list[Part]:
+    """The allocations in a file: an archive of ``pack``, or the submission of a table that was published."""
+    return _published(path) if path.suffix == lines.SUFFIX else by_card(_read(path))
+
+
+def _published(path: Path) -> list[Part]:
+    """The allocations that a submission keeps, as they were before they were put together."""
+    try:
+        found = evidence.read(path)
+    except lines.SubmissionError as error:
+        raise AllocationError(str(error)) from error
+    if found.account is None:
+        raise AllocationError(f"{path} names no allocations; pack its records instead")
+    cells = {f"{cell.model}/{cell.row}": cell for cell in found.cells}
+    by_number = {(name, record.round): record for name, cell in cells.items() for record in cell.rounds}
+    models = {}
+    for name, model in found.models.items():
+        models |= {f"{name}/source.json": model["source"], f"{name}/config.json": model["architecture"]}
+    parts = []
+    for allocation in found.account.allocations:
+        rounds: dict[str, list[Round]] = defaultdict(list)
+        for share in allocation.rounds:
+            rounds[share.cell].append(replace(by_number[share.cell, share.here], round=share.there))
+        verdicts = {}
+        for name in allocation.judged:
+            numbers = {share.here: share.there for share in allocation.rounds if share.cell == name}
+            verdicts[name] = _renumbered(codec.encode(cells[name].verdict), numbers)
+        parts.append(Part(path, allocation.id, allocation.host, dict(rounds), verdicts, models))
+    return parts
 
 
 def by_card(part: Part) -> list[Part]:
