@@ -99,7 +99,7 @@ def test_a_variant_s_batch_and_sequence_come_from_its_workload(tmp_path):
         for name, shape in shapes.items()
     }
     names = ("SmolLM2-135M", *shapes)
-    config = loader.resolve({"run": {"models": list(names)}, "models": variants}, miniatures.CONFIG.parent)
+    config = loader.resolve({"run": {"models": list(names)}, "models": variants}, miniatures.ROOT)
     work = {name: each for name, each in catalogue.of(config)["work"].items() if name in names}
     assert {name: (each["batch"], each["sequence"]) for name, each in work.items()} == {
         "SmolLM2-135M": (1, 128), "Eight": (8, 128), "Long": (1, 1024)

@@ -62,7 +62,7 @@ def test_other_definitions_are_not_counted():
 
 
 def resolved(models):
-    return loader.resolve({"run": {"models": list(models)}, "models": models}, miniatures.CONFIG.parent)
+    return loader.resolve({"run": {"models": list(models)}, "models": models}, miniatures.ROOT)
 
 
 def test_a_variant_has_its_model_s_keys_but_for_what_it_gives():
@@ -87,9 +87,9 @@ def test_a_variant_of_no_whole_model_is_refused(base):
 
 
 def test_the_gpu_s_configuration_is_whole():
-    user = loader.read_yaml(miniatures.CONFIG / "gpu.yaml")
-    default = loader.read_yaml(miniatures.CONFIG / "config.yaml")
-    whole = loader.resolve(loader.merge(default, user), miniatures.CONFIG.parent)
+    user = loader.read_yaml(miniatures.ROOT / "config" / "gpu.yaml")
+    default = loader.read_yaml(miniatures.ROOT / "config" / "config.yaml")
+    whole = loader.resolve(loader.merge(default, user), miniatures.ROOT)
     assert {entry["accelerator"] for entry in whole["platforms"]} == {"cuda"}
     variants = [name for name in whole["run"]["models"] if whole["models"][name]["scale_of"]]
     assert len(variants) == 6

@@ -129,7 +129,7 @@ def lines(
                 loss=_loss(row, source, strict),
                 source=source,
                 source_mark="" if group.own else signs[comparison.source_of(row)],
-                weights_mark=other[id(row)],
+                weights_mark=other.get(id(row), ""),
             )
         )
     return found
