@@ -14,8 +14,10 @@ AWAY = f"--directory /data/mine --conda-prefix {REPOSITORY}/.snakemake/conda"
 def told(*words, **environment):
     """The commands that `make` would run, with the set-up left out."""
     command = ["make", "--dry-run", "--assume-old=setup", *words]
+    # `make test` hands its own options on, by which this one would say that it enters a directory.
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     done = subprocess.run(
-        command, cwd=REPOSITORY, env=os.environ | environment, capture_output=True, text=True, check=True
+        command, cwd=REPOSITORY, env=own | environment, capture_output=True, text=True, check=True
     )
     return [" ".join(line.split()) for line in done.stdout.splitlines()]
 
