@@ -163,7 +163,9 @@ def retry(report, fault):
 
 def own(row):
     """A row's figures but its intervals, ranks and seconds worth it, which all cells of the machine tell together."""
-    return {name: value for name, value in row.items() if not re.search("_(low|high|first|to_best|worth)", name)}
+    return {
+        name: value for name, value in row.items() if not re.search("_(low|high|first|to_best|worth)", name)
+    }
 
 
 def test_the_command_of_the_report_measures_that_cell_again(failed, tmp_path):
