@@ -364,6 +364,22 @@ def test_an_unknown_framework_is_refused_with_those_there_are(index, project):
     )
 
 
+def test_where_nothing_is_configured_the_index_is_pip_s_and_cargo_s_own(tmp_path):
+    code = "from upgrading.index import Crates, Index; print(Index({}).url, Crates().url)"
+    folders = [REPOSITORY / folder for folder in ("workflow/tools", "workflow/deploy", "workflow/scripts")]
+    env = {
+        "PYTHONPATH": os.pathsep.join(map(str, folders)),
+        "CARGO_HOME": str(tmp_path),
+        "PATH": os.environ["PATH"],
+    }
+    found = subprocess.check_output([RUNNER / "python", "-c", code], text=True, env=env)
+    packages, crates = found.split()
+    said = subprocess.check_output([RUNNER / "python", "-m", "pip", "install", "--help"], text=True, env=env)
+    assert f"(default {packages})" in " ".join(said.split())
+    locked = (REPOSITORY / "workflow/engines/Cargo.lock").read_text()
+    assert f"/{crates.removeprefix('https://index.')}-index" in locked
+
+
 def test_an_index_that_does_not_answer_is_named_without_its_password(index, project, monkeypatch):
     gone = type("Gone", (), {"address": "http://user:secret@127.0.0.1:9"})()
     done = upgrade(gone, project, "alpha")

@@ -30,8 +30,7 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-PYPI = "https://pypi.org/simple"
-CRATES = "https://index.crates.io"
+ROOT = Path(__file__).resolve().parents[3]
 JSON = "application/vnd.pypi.simple.v1+json"
 TIMEOUT_S = 60
 #: Machines that a lock serves, with the wheels' names for their systems.
@@ -95,7 +94,7 @@ class Index:
 
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
         settings = installer.pip_settings() if settings is None else settings
-        url = os.environ.get("UV_DEFAULT_INDEX") or settings.get("index-url") or PYPI
+        url = os.environ.get("UV_DEFAULT_INDEX") or settings.get("index-url") or _of_pip()
         self.url = url.rstrip("/")
         self.certificates = os.environ.get("SSL_CERT_FILE") or settings.get("cert")
         self.known: dict[str, dict[Version, Release]] = {}
@@ -113,6 +112,15 @@ class Index:
                 ) from error
             self.known[name] = _by_version(listed)
         return self.known[name]
+
+
+def _of_pip() -> str:
+    """Address of the index that pip asks where nothing is configured."""
+    from pip._internal.models.index import (
+        PyPI,  # it has no other place for it, and the tests' Python has no pip
+    )
+
+    return str(PyPI.simple_url)
 
 
 def _by_version(listed: list[dict[str, Any]]) -> dict[Version, Release]:
@@ -172,7 +180,10 @@ def _crates_index() -> str:
                 )
             if instead:
                 return registry.removeprefix("sparse+").rstrip("/")
-    return CRATES
+    # Cargo.lock names the registry by its repository, NAME-index; its sparse index is that name's.
+    locked = tomllib.loads((ROOT / "workflow/engines/Cargo.lock").read_text(encoding="utf-8"))["package"]
+    repository = next(package["source"] for package in locked if "source" in package).rpartition("/")[2]
+    return f"https://index.{repository.removesuffix('-index')}"
 
 
 def fetch(url: str, headers: Mapping[str, str], certificates: str | None) -> str:

@@ -5,11 +5,8 @@ Prints the durations in nanoseconds, a JSON list. Runs in the environment of the
 
 from __future__ import annotations
 
-import argparse
 import importlib
-import json
 import sys
-import time
 from pathlib import Path
 
 import jax
@@ -18,20 +15,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from arena import files, tensors
+import looping
 
-WARMUP = 10
+from arena import files, tensors
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", required=True, help="params.safetensors of the export")
-    parser.add_argument("--config", required=True, help="config.json")
-    parser.add_argument("--inputs", required=True, help="inputs.safetensors")
-    parser.add_argument("--threads", type=int, required=True, help="not used: the device is a card")
-    parser.add_argument("--seconds", type=float, required=True, help="time for at least this long")
-    parser.add_argument("--accelerator", choices=["cuda"], required=True)
-    args = parser.parse_args()
+    args = looping.arguments(__doc__, "weights", "config")
 
     jax.config.update("jax_default_matmul_precision", "highest")  # by default XLA multiplies in TF32
     config = files.read_json(args.config)
@@ -46,14 +36,7 @@ def main() -> None:
     def run() -> None:
         forward(weights, inputs).block_until_ready()
 
-    for _ in range(WARMUP):
-        run()
-    durations: list[int] = []
-    while sum(durations) < args.seconds * 1e9:
-        start = time.perf_counter_ns()
-        run()
-        durations.append(time.perf_counter_ns() - start)
-    print(json.dumps(durations))
+    looping.print_durations(run, args.seconds)
 
 
 if __name__ == "__main__":

@@ -6,30 +6,21 @@ Prints the durations in nanoseconds, a JSON list. Runs in the environment of the
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
 from collections.abc import Callable
 from functools import partial
 
+import looping
 import numpy as np
 import onnxruntime
 from safetensors.numpy import load_file
 
-WARMUP = 3
 PREFIX = "inference."
 #: As in the float32 row: by default the CUDA provider multiplies in TF32.
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"})}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--graph", required=True, help="model.onnx")
-    parser.add_argument("--inputs", required=True, help="inputs.safetensors")
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--seconds", type=float, required=True, help="time for at least this long")
-    parser.add_argument("--accelerator", default="cpu", help="cpu or cuda")
-    args = parser.parse_args()
+    args = looping.arguments(__doc__, "graph")
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = args.threads
@@ -42,14 +33,7 @@ def main() -> None:
         if name.startswith(PREFIX)
     }
     run = partial(session.run, None, inputs) if args.accelerator == "cpu" else resident(session, inputs)
-    for _ in range(WARMUP):
-        run()
-    durations = []
-    while sum(durations) < args.seconds * 1e9:
-        start = time.perf_counter_ns()
-        run()
-        durations.append(time.perf_counter_ns() - start)
-    print(json.dumps(durations))
+    looping.print_durations(run, args.seconds)
 
 
 def resident(session: onnxruntime.InferenceSession, inputs: dict[str, np.ndarray]) -> Callable[[], None]:

@@ -5,7 +5,6 @@ Prints the durations in nanoseconds, a JSON list. Runs in the environment of the
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -14,6 +13,8 @@ import torch
 from torch.utils.benchmark import Timer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+import looping
 
 from arena import files, tensors
 from frameworks.pytorch.models.loading import arguments, load
@@ -25,14 +26,7 @@ with torch.inference_mode():
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", required=True, help="model.safetensors")
-    parser.add_argument("--config", required=True, help="config.json")
-    parser.add_argument("--inputs", required=True, help="inputs.safetensors")
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--seconds", type=float, required=True, help="time for at least this long")
-    parser.add_argument("--accelerator", default="cpu", help="cpu or cuda")
-    args = parser.parse_args()
+    args = looping.arguments(__doc__, "weights", "config")
 
     config = files.read_json(args.config)
     torch.backends.cudnn.allow_tf32 = False  # as in the float32 rows; for products it is the default
