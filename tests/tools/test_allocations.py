@@ -11,6 +11,7 @@ import pytest
 
 import allocations
 import submitted
+from allocating import sameness
 from allotted import CARD, COMMIT, SOURCE, round_record, verdict
 from arena import files
 from arena.contract import codec, decision
@@ -122,17 +123,17 @@ def test_another_card_of_the_same_kind_is_the_same_platform(tmp_path, measured):
     ],
 )
 def test_what_a_framework_has_for_itself_decides_only_its_own_cells(changed, decides):
-    found = allocations.decisive([changed], {"pytorch", "burn-wgpu"})
+    found = sameness.decisive([changed], {"pytorch", "burn-wgpu"})
     assert found == ([changed] if decides else [])
 
 
 def test_no_engine_in_common_leaves_the_engines_code_free():
     paths = ["workflow/engines/Cargo.lock", "workflow/engines/arena/src/run.rs"]
-    assert allocations.decisive(paths, {"pytorch"}) == []
+    assert sameness.decisive(paths, {"pytorch"}) == []
 
 
 def test_code_that_measures_must_not_have_changed(tmp_path, measured, monkeypatch):
-    monkeypatch.setattr(allocations, "_changed", lambda old, new: [f"{old}..{new}/benchmark.py"])
+    monkeypatch.setattr(sameness, "_changed", lambda old, new: [f"{old}..{new}/benchmark.py"])
     archives = [measured("a1", ALL, 9), measured("a2", ALL, 15, commit="ffda948")]
     with pytest.raises(allocations.AllocationError, match=re.escape("637202b..ffda948/benchmark.py")):
         allocations.merge(archives, tmp_path / "results", "h200", "pytorch-eager")

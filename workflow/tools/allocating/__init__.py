@@ -1,0 +1,1 @@
+"""What `allocations.py` reads, and what it refuses to put together."""
