@@ -67,6 +67,11 @@ def test_a_table_without_sums_is_believed_by_its_words():
     rows = [{"weights": "a", "weights_sha256": sha256} for sha256 in ("1" * 64, None, "1" * 64, "2" * 64)]
     assert list(origins.weights_of(rows).values()) == ["a"] * 3 + [f"a, yet another file (sha256 {'2' * 12})"]
     assert origins.weights_of([{"weights": None, "weights_sha256": "1" * 64}]) == {}
+    # The same file in other words, as where one machine found no hub and the other asked for none.
+    rows = [
+        {"weights": words, "weights_sha256": "1" * 64} for words in ("seeded, for want of a hub", "seeded")
+    ]
+    assert set(origins.weights_of(rows).values()) == {"seeded, for want of a hub"} and not origins.marks(rows)
 
 
 def test_a_third_source_has_its_own_mark():

@@ -13,17 +13,20 @@ ASKS_FOR_TF32 = {("kvark/inferena", "PyTorch"): 'set_float32_matmul_precision("h
 
 
 def weights_of(rows: list[Row]) -> dict[int, str]:
-    """By ``id`` of a row, what its weights are called: their source, and of two files from one source the later one
-    by its sum. Rows without a word on their weights are left out.
+    """By ``id`` of a row, what its weights are called: their source in the words of the first row that ran the same
+    file, by its sum, and of two files from one source the later one by its sum too. Rows without a word on their
+    weights are left out.
     """
-    first: dict[str, str] = {}
+    called: dict[str, str] = {}  # by a file's sum
     found = {}
     for row in rows:
         words, sha256 = row.get("weights"), row.get("weights_sha256")
         if not words:
             continue
-        same = not sha256 or first.setdefault(words, sha256) == sha256
-        found[id(row)] = words if same else f"{words}, yet another file (sha256 {str(sha256)[:12]})"
+        if sha256 and sha256 not in called:
+            other = words in called.values()
+            called[sha256] = f"{words}, yet another file (sha256 {str(sha256)[:12]})" if other else words
+        found[id(row)] = called.get(sha256 or "", words)
     return found
 
 
