@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from arena.weights import source
 from reporting import markdown as md
 from reporting import standing
 from reporting.columns import Row
@@ -18,15 +19,21 @@ def weights_of(rows: list[Row]) -> dict[int, str]:
     weights are left out.
     """
     called: dict[str, str] = {}  # by a file's sum
+    first: dict[
+        str, tuple[str, str]
+    ] = {}  # by what tells a source from others: its words, and the sum of its file
     found = {}
     for row in rows:
-        words, sha256 = row.get("weights"), row.get("weights_sha256")
+        words, sha256 = row.get("weights"), str(row.get("weights_sha256") or "")
         if not words:
             continue
+        which = source.which(words)
+        known, its_file = first.setdefault(which, (words, sha256))
         if sha256 and sha256 not in called:
-            other = words in called.values()
-            called[sha256] = f"{words}, yet another file (sha256 {str(sha256)[:12]})" if other else words
-        found[id(row)] = called.get(sha256 or "", words)
+            same = its_file in ("", sha256)
+            called[sha256] = known if same else f"{words}, yet another file (sha256 {sha256[:12]})"
+            first[which] = (known, its_file or sha256)
+        found[id(row)] = called[sha256] if sha256 else known
     return found
 
 

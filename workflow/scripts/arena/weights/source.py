@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 SUM = re.compile(r"[0-9a-f]{64}", re.ASCII)
+HUBLESS = ", for want of a hub"  # why, not which
 KINDS = ("seeded", "hub", "path", "failed")
 
 
@@ -17,7 +18,7 @@ def words(source: Mapping[str, Any]) -> str:
     """
     kind = source["kind"]
     if kind == "seeded":
-        return f"seeded (seed {source['seed']}{', for want of a hub' if 'asked' in source else ''})"
+        return f"seeded (seed {source['seed']}{HUBLESS if 'asked' in source else ''})"
     if kind == "hub":
         commit = f"hub {source['repository']}@{source['revision']}"
         pinned = all(file["pinned"] for file in source["files"].values())
@@ -27,6 +28,11 @@ def words(source: Mapping[str, Any]) -> str:
     if kind == "failed":
         return f"none ({source['reason']['code']})"
     raise ValueError(f"kind {kind!r}: expected {', '.join(map(repr, KINDS))}")
+
+
+def which(words: str) -> str:
+    """What of the phrase tells weights from others, where their sums are not known."""
+    return words.replace(HUBLESS, "")
 
 
 class Weights(NamedTuple):
