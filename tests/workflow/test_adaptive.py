@@ -167,3 +167,20 @@ def test_a_cell_that_has_become_unsteady_gets_more_and_one_that_is_calm_again_do
     _, _, written = run_with(checkout, {})
     assert written == files("calm-1", 1, 2)
     assert counts(checkout) == {row: PLANNED for row in ROWS} | {UNSTEADY: MOST}
+
+
+def test_rows_that_a_run_without_extra_rounds_left_out_are_measured_by_one_with_them(checkout, tmp_path):
+    """As after `make report MINUTES=8`: tables are there, and no decision on their cells."""
+    wanted = config(SLEEPS)
+    wanted["protocol"]["adaptive"]["max_rounds"] = PLANNED
+    wanted["run"]["rows"] = CALM[:1]
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(wanted))
+    few = Checkout(checkout.root, tmp_path / "directory", (checkout.root / "config/test.yaml", file))
+    few.directory.mkdir()
+    few.build_environments()
+    done = few.run()
+    assert done.returncode == 0, done.stdout
+    file.write_text(yaml.safe_dump(config(SLEEPS)))
+    missing = ROWS[1:]
+    assert few.plan() >= measuring([MODEL], missing, range(1, PLANNED + 1)) | {"decide_rounds"}

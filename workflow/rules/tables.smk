@@ -86,6 +86,15 @@ def decided(platform):
     return decision_in(path, os.stat(path).st_mtime_ns).cells
 
 
+def decisions():
+    """What the reports take besides the tables, so that a first decision is made: Snakemake does not ask for one that
+    is missing behind tables that are there, as where a run without extra rounds came before one with them.
+    """
+    decided_on = [name for name in PLATFORMS if not merged_rounds(name)]
+    found = expand("results/adaptive/{platform}.json", platform=decided_on)
+    return found if ADAPTIVE else []
+
+
 @cache
 def run_cells(platform):
     """Every cell that is run there, {platform, model, row}."""
