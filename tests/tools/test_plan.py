@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 import plan
+from planning import reasons, words
 from runner import REPOSITORY, RUNNER, environ
 
 SNAKEFILE = """
@@ -202,15 +203,15 @@ def test_estimate_prefers_the_closest_source():
     ],
 )
 def test_estimate_in_words(seconds, text):
-    assert plan.estimate(seconds) == text
+    assert words.estimate(seconds) == text
 
 
 def test_first_cause_is_named():
     reason = (
         "Input files updated by another job: a; Updated input files: w/x.py, y, z, u; Params have changed"
     )
-    assert plan.reason_in_words(reason, None) == "changed: w/x.py, y, z and 1 more"
-    assert plan.reason_in_words("A new reason", None) == "A new reason"
+    assert reasons.reason_in_words(reason, None) == "changed: w/x.py, y, z and 1 more"
+    assert reasons.reason_in_words("A new reason", None) == "A new reason"
 
 
 def cell_job(rule, row, seconds=None, reason="", **wildcards):

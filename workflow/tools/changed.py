@@ -20,8 +20,9 @@ import library  # noqa: F401
 import plan
 from arena.contract import codec
 from arena.contract import round as rounds
+from planning import reasons, words
 
-FOLLOWS = plan.reason_in_words("Input files updated by another job", None)
+FOLLOWS = reasons.reason_in_words("Input files updated by another job", None)
 CHANGED = re.compile(r"environment (.*) changed$")
 PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*==\s*([^\s;]+)")
 NAMES = {"benchmark": "measurement", "benchmark_repeat": "measurement"}
@@ -42,7 +43,7 @@ def causes(the_plan: plan.Plan) -> dict[str, list[Job]]:
     found: dict[str, list[Job]] = defaultdict(list)
     followers = []
     for job in the_plan.jobs:
-        why = plan.why(job, envs.get(plan.identity(job)))
+        why = reasons.why(job, envs.get(plan.identity(job)))
         if why == FOLLOWS or job["rule"] in REPORTS:
             followers.append((job, why))
         else:
@@ -125,8 +126,8 @@ def moves(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 def counted(jobs: list[Job]) -> str:
     """``10 measurements, 5 validations, report``."""
     counts = Counter(NAMES.get(job["rule"], job["rule"]) for job in jobs if job["rule"] not in REPORTS)
-    words = [f"{n} {name}{'s' * (n > 1 and name in NAMES.values())}" for name, n in counts.items()]
-    return ", ".join(words + ["report"] * any(job["rule"] in REPORTS for job in jobs))
+    parts = [f"{n} {name}{'s' * (n > 1 and name in NAMES.values())}" for name, n in counts.items()]
+    return ", ".join(parts + ["report"] * any(job["rule"] in REPORTS for job in jobs))
 
 
 def rendered(the_plan: plan.Plan, table: Mapping[plan.Key, float], results: Path) -> str:
@@ -136,7 +137,7 @@ def rendered(the_plan: plan.Plan, table: Mapping[plan.Key, float], results: Path
     estimator = plan.Estimator(the_plan.past, table)
     lines = []
     for why, jobs in causes(the_plan).items():
-        seconds = plan.estimate([estimator.seconds(job) for job in jobs])
+        seconds = words.estimate([estimator.seconds(job) for job in jobs])
         lines.append(f"{in_words(why, jobs, results)}: {counted(jobs)}; about {seconds}")
     return "\n".join(lines)
 

@@ -13,7 +13,6 @@ import argparse
 import json
 import math
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,8 @@ import library
 import settings
 from arena import files
 from durations import DURATIONS, MEASURING, Estimator, Key, environment_job, identity, read_durations
+from planning.reasons import SETTINGS, reason_in_words, why
+from planning.words import aligned, duration, estimate, listed, named, values_of
 
 TOOLS = Path(__file__).resolve().parent  # holds the logger plugin, which Snakemake finds by its name
 HEAD = "# The rows that fit, as `make report MINUTES=...` chose them; written anew by each.\n"
@@ -105,93 +106,6 @@ def environment() -> dict[str, str]:
     paths = {"PYTHONPATH": str(TOOLS), "PATH": str(Path(sys.executable).parent)}
     old = {name: [os.environ[name]] if name in os.environ else [] for name in paths}
     return os.environ | {name: os.pathsep.join([path, *old[name]]) for name, path in paths.items()}
-
-
-ONLY_CODE = re.compile(r" before: ((?:'code [^']*',?)+) now: ((?:'code [^']*',?)+) *$")
-
-
-SETTINGS = "settings changed"
-
-
-def why(job: Mapping[str, Any], env: str | None) -> str:
-    """``reason_in_words`` of a job; what of its settings changed, where that is the cause."""
-    words = reason_in_words(job["reason"], env)
-    return job.get("settings") or words if words == SETTINGS else words
-
-
-def reason_in_words(reason: str, env: str | None) -> str:
-    """Why a job runs, in a few words, from Snakemake's sentence; the first cause, if there are more.
-
-    What Snakemake says: snakemake.jobs.Reason.__str__ (9.27.1).
-    """
-    causes = {
-        "Forced execution": "forced",
-        "Incomplete output files": "interrupted last time",
-        "Missing output files": "new",
-        "Software environment definition has changed": f"environment {shortened(env or '')} changed",
-        "Updated input files: ": "changed: ",
-        "Code has changed": "the rule's command changed",
-        "Params have changed": SETTINGS,
-        "Set of input files has changed": "other input files",
-        "Input files updated by another job": "follows from the steps above",
-        "Rules with": "always runs",
-    }
-    parts = reason.split("; ")
-    for start, words in causes.items():
-        for part in parts:
-            if part.startswith(start) and start == "Params have changed" and (rooms := changed_code(part)):
-                return "changed: " + listed(rooms)
-            if part.startswith(start):
-                return words + listed(part.removeprefix(start).split(", ")) if words.endswith(": ") else words
-    return reason
-
-
-def changed_code(part: str) -> list[str]:
-    """The folders of modules that differ, where a job's ``code`` is all of its params that changed; else []."""
-    sides = ONLY_CODE.search(part)
-    if not sides:
-        return []
-    old, new = (set(re.findall(r"[^ ',]+:[0-9a-f]+", side)) for side in sides.groups())
-    return sorted({room.rpartition(":")[0] for room in old ^ new})
-
-
-def listed(paths: list[str], limit: int = 3) -> str:
-    """The first few of ``paths``, shortened, and how many more there are."""
-    more = f" and {len(paths) - limit} more" if len(paths) > limit else ""
-    return ", ".join(shortened(path) for path in paths[:limit]) + more
-
-
-def shortened(path: str) -> str:
-    """``path`` relative to the working directory, where it is inside it."""
-    here = f"{Path.cwd()}{os.sep}"
-    return path.removeprefix(here)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the two units that matter: 45 s, 12 min, 3 h 20 min."""
-    if seconds < 59.5:
-        return f"{max(1, round(seconds))} s" if seconds else "0 s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def estimate(seconds: list[float | None]) -> str:
-    """The sum of what is known, and how many jobs are not."""
-    known = [value for value in seconds if value is not None]
-    unknown = len(seconds) - len(known)
-    if not known:
-        return "unknown" if unknown else duration(0)
-    return duration(sum(known)) + (f" + {unknown} unknown" if unknown else "")
-
-
-def named(jobs: list[dict[str, Any]], wildcard: str) -> str:
-    """The values of a wildcard in a step's jobs: up to two by name, more by their number."""
-    values = values_of(jobs, wildcard)
-    return ", ".join(values) if len(values) <= 2 else f"{len(values)} {wildcard}s"
-
-
-def values_of(jobs: list[dict[str, Any]], wildcard: str) -> list[str]:
-    return sorted({job["wildcards"][wildcard] for job in jobs if wildcard in job["wildcards"]})
 
 
 def rendered(plan: Plan, table: Mapping[Key, float]) -> str:
@@ -323,21 +237,6 @@ def notes(seconds: list[float | None], from_table: int, factor: float = 1.0) -> 
     if None in seconds:
         text.append(f"{seconds.count(None)} job(s) of unknown duration are not in the total.")
     return text
-
-
-def aligned(lines: list[tuple[str, ...]]) -> str:
-    """Lines of cells as columns; a column of figures is flush right, an empty column is left out."""
-    columns = [column for column in zip(*lines, strict=True) if any(column[1:])]
-    widths = [max(map(len, column)) for column in columns]
-    right = {column[0] for column in columns} & {"jobs", "estimate"}
-    text = []
-    for cells in zip(*columns, strict=True):
-        padded = [
-            cell.rjust(width) if column[0] in right else cell.ljust(width)
-            for cell, width, column in zip(cells, widths, columns, strict=True)
-        ]
-        text.append("  ".join(padded).rstrip())
-    return "\n".join([text[0], "-" * max(map(len, text)), *text[1:-1], "-" * max(map(len, text)), text[-1]])
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""What `plan.py` and `changed.py` say: why a job runs, and the words and tables of the terminal."""
