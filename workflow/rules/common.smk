@@ -69,6 +69,7 @@ FRAMEWORKS = {
         **variant,
         "accelerators": framework["accelerators"],
         "environment": frameworks.environment(framework, row),
+        "export": frameworks.export(framework, row),
         "id": identifier,
     }
     for identifier, framework in CONFIG["frameworks"].items()

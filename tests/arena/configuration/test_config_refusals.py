@@ -350,6 +350,27 @@ BAD = {
         "frameworks: {jax: {export: onxx}}",
         [("frameworks.jax.export", '"onxx" is no format', "did you mean onnx?", "ctranslate2, jax, gguf")],
     ),
+    "export format of a row": (
+        "frameworks: {onnxruntime: {rows: {onnxruntime-int8: {export: onnx-int4}}}}",
+        [
+            (
+                "frameworks.onnxruntime.rows.onnxruntime-int8.export",
+                '"onnx-int4" is no format',
+                "did you mean onnx-int8?",
+            )
+        ],
+    ),
+    "missing environment of a row's format": (
+        "run: {rows: [pytorch-eager, onnxruntime-int8]}\n"
+        "frameworks: {onnxruntime: {exports: {onnx-int8: {env: onnxruntime-quantizing}}}}",
+        [
+            (
+                "frameworks.onnxruntime.exports.onnx-int8.env",
+                "envs/onnxruntime-quantizing.yaml does not exist",
+                "did you mean onnxruntime-quantization?",
+            )
+        ],
+    ),
     "unsupported model": (
         "frameworks: {jax: {unsupported: {SmolVLM: {code: unsupported-model, why: none}}}}",
         [("frameworks.jax.unsupported.SmolVLM", "no model", "did you mean SmolVLA?")],

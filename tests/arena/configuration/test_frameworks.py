@@ -118,6 +118,13 @@ def test_formats_know_their_maker():
     assert frameworks.exporter_file(made["onnx"], "decode") == f"{ROOMS}/onnxruntime/export_decode.py"
 
 
+def test_a_row_may_read_another_format_than_its_framework():
+    openvino, jax = CATALOGUE["openvino"], CATALOGUE["jax"]
+    assert frameworks.export(openvino, "openvino-int8-weights") == "openvino"
+    assert frameworks.export(openvino, "openvino-int8-full") == "openvino-int8-full"
+    assert frameworks.export(jax | {"export": None}, "jax") is None
+
+
 def test_a_row_s_own_variables_count_before_the_framework_s():
     rows = {"a": {"environment": {"X": "2", "Y": "{cache}"}}, "b": {"environment": {}}}
     entry = {"environment": {"X": "1", "Z": "3"}, "rows": rows}

@@ -69,6 +69,12 @@ def environment(entry: Entry, row: str) -> dict[str, str]:
     return {**entry["environment"], **entry["rows"][row]["environment"]}
 
 
+def export(entry: Entry, row: str) -> str | None:
+    """The format that the row reads: its own, or the framework's; None where that is ``model.safetensors``."""
+    own: str | None = entry["rows"][row]["export"] or entry["export"]
+    return own
+
+
 def unsupported(entry: Entry, row: str, model: str, definition: str, accelerator: str) -> Reason | None:
     """Why the row cannot run the model on the accelerator; None if it can, as far as its file tells."""
     variant = entry["rows"][row]

@@ -223,8 +223,11 @@ def _check_exports(config: Config, basedir: Path) -> Iterator[Problem]:
         for file in made.get(task, {}).get("files", [])
     ]
     for framework, entry in config["frameworks"].items():
-        if entry["export"] is not None and entry["export"] not in formats:
-            yield _unknown(("frameworks", framework, "export"), entry["export"], "format", list(formats))
+        places: list[tuple[validator.Path, Any]] = [(("export",), entry["export"])]
+        places += [(("rows", row, "export"), variant["export"]) for row, variant in entry["rows"].items()]
+        for key, name in places:
+            if name is not None and name not in formats:
+                yield _unknown(("frameworks", framework, *key), name, "format", list(formats))
         for made, task in ((m, t) for m in entry["exports"] for t in ("model", "decode")):
             for read in entry["exports"][made].get(task, {}).get("reads", []):
                 if read not in frameworks.SOURCES and read not in written:
@@ -312,8 +315,8 @@ def _check_files(config: Config, basedir: Path) -> Iterator[Problem]:
         rows = [row for row in entry["rows"] if row in config["run"]["rows"]]
         if not rows:
             continue
-        if entry["export"]:
-            read |= _formats(config["frameworks"], entry["export"])
+        for made in filter(None, (frameworks.export(entry, row) for row in rows)):
+            read |= _formats(config["frameworks"], made)
         if entry["adapter"]:
             needed.setdefault(entry["adapter"], (("frameworks", name, "adapter"), "write it"))
         for path, env in _environments(name, entry, rows, config["platforms"]):
@@ -419,7 +422,11 @@ CHECKS: dict[Callable[[Config, Path], Iterator[Problem]], list[tuple[str, ...]]]
     _check_adapters: [("frameworks", "*", "adapter"), ("frameworks", "*", "engine")],
     _check_unsupported: [("frameworks", "*", "unsupported"), ("models", "*", "definition")],
     _check_accelerators: [("frameworks", "*", "accelerators"), ("frameworks", "*", "rows", "**")],
-    _check_exports: [("frameworks", "*", "export"), ("frameworks", "*", "exports", "**")],
+    _check_exports: [
+        ("frameworks", "*", "export"),
+        ("frameworks", "*", "exports", "**"),
+        ("frameworks", "*", "rows", "**"),
+    ],
     _check_variants: [("models", "*", "scale_of")],
     _check_workloads: [
         ("models", "*", "workload", "**"),

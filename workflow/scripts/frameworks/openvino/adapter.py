@@ -16,8 +16,9 @@ from frameworks import base
 
 DEVICES = {"cpu": "CPU", "xpu": "GPU"}
 #: What each lane sets. Left alone, processors with AMX or AVX512-BF16 would compute in bfloat16, and a fused
-#: attention would keep its keys and values in 8 bits. int8 has 8-bit weights in the converted graph; with
-#: them the engine, left alone, rounds the activations of matrix products too (dynamic quantisation).
+#: attention would keep its keys and values in 8 bits. int8 has 8-bit weights in the converted graph; with weights
+#: alone the engine, left alone, rounds the activations of matrix products as they come (dynamic quantisation), and
+#: in the graph of the full quantisation it finds their ranges.
 LANES = {
     "float32": {
         hints.inference_precision(): ov.Type.f32,
@@ -83,6 +84,10 @@ class Adapter(base.Adapter):
         return infer
 
     def _generation(self, input_ids: np.ndarray) -> Callable[[], base.Generation]:
+        if self.job.files.decode_export is None:
+            raise base.UnsupportedError(
+                "no-kv-cache", "The export with activations in int8 has no graph with a key-value cache."
+            )
         request = self._compile(self.core.read_model(self.job.files.decode_export))
         prompt, token = ov.Tensor(input_ids), ov.Tensor(np.zeros((1, 1), np.int64))
         count = self.job.cell.decode_tokens

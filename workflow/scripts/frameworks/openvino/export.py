@@ -42,18 +42,26 @@ def compress(model: ov.Model) -> ov.Model:
     return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM)
 
 
+def save(model: ov.Model, files: tuple[Path, ...]) -> None:
+    """Write graph and weights, ``files`` in this order, each under a temporary name first; never in float16."""
+    import openvino as ov
+
+    graph, weights = files
+    graph.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=graph.parent) as folder:
+        ov.save_model(model, Path(folder, graph.name), compress_to_fp16=False)
+        for path in (weights, graph):
+            Path(folder, path.name).replace(path)
+
+
 def export(task: Export) -> None:
-    """Write the converted graph and its weights, each under a temporary name first; never in float16."""
+    """Write the converted graph and its weights."""
     import openvino as ov
 
     model = ov.Core().read_model(task.source())
     variables = keep_state(model)
     if task.lane == "int8":
         model = compress(model)
-    graph, weights = task.files
-    graph.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=graph.parent) as folder:
-        ov.save_model(model, Path(folder, graph.name), compress_to_fp16=False)
-        for path in (weights, graph):
-            Path(folder, path.name).replace(path)
-    print(f"{graph}: {weights.stat().st_size / 1e6:.1f} MB of weights, {variables} state variables")
+    save(model, task.files)
+    megabytes = task.files[1].stat().st_size / 1e6
+    print(f"{task.out}: {megabytes:.1f} MB of weights, {variables} state variables")
