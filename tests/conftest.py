@@ -1,7 +1,9 @@
 """Fixtures that several test files share."""
 
 import sys
+import tempfile
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +16,7 @@ DURATIONS: list[str] = []
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if "miniature" in getattr(item, "fixturenames", ()):
+        if {"miniature", "trained_checkpoint"} & set(getattr(item, "fixturenames", ())):
             for mark in END_TO_END:
                 item.add_marker(mark)
         if sys.platform != "linux" and (item.get_closest_marker("linux")):
@@ -51,3 +53,12 @@ def miniature(tmp_path_factory):
     DURATIONS.append(f"the miniature took {seconds:.0f} s on {checkout.cores} cores")
     after = {name: snapshot(place) for name, place in watched.items()}
     return SimpleNamespace(checkout=checkout, run=done, before=before, after=after)
+
+
+@pytest.fixture(scope="session")
+def trained_checkpoint():
+    """The directory of the trained checkpoint, of 540 MB; it is gone when the tests are done."""
+    from trained import gguf_file, write_checkpoint  # what it imports, not every test needs
+
+    with tempfile.TemporaryDirectory(prefix="trained-") as folder:
+        yield write_checkpoint(gguf_file(), Path(folder, "SmolLM2-135M-Instruct"))
