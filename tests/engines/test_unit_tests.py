@@ -11,13 +11,22 @@ import subprocess
 import pytest
 
 import build_engine
-from checkout import CARGO, END_TO_END
+from arena.configuration import frameworks
+from checkout import CARGO, END_TO_END, ENGINES, FRAMEWORKS
 from runner import REPOSITORY
 
 pytestmark = END_TO_END
 
 
-@pytest.mark.parametrize("crate", ["arena", "arena-burn", "arena-candle", "arena-luminal"])
+# Of the miniature's engines, of which one has no program.
+CRATES = [
+    crate.name
+    for engine in dict.fromkeys(FRAMEWORKS[row]["engine"] for row in ENGINES)
+    if (crate := frameworks.crate(REPOSITORY, engine)).is_dir()
+]
+
+
+@pytest.mark.parametrize("crate", ["arena", *CRATES])
 def test_the_unit_tests_of_a_crate_pass(crate):
     if shutil.which("cargo") is None:
         pytest.skip("no cargo here")
