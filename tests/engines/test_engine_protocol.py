@@ -1,4 +1,7 @@
-"""The engines in Rust do as Python does: one scripted clock drives both, and one cell is measured by both."""
+"""The engines do as Python does: one scripted clock drives both, and one cell is measured by both.
+
+Each language in which there are engines has a program for it, of the code that they share.
+"""
 
 import json
 import os
@@ -13,6 +16,7 @@ import pytest
 
 import driver
 import jobs
+import node
 from arena import storage, tensors
 from arena.contract import codec
 from arena.contract.cell import Job, Sampling, Warmup
@@ -29,6 +33,7 @@ PROTOCOL = jobs.protocol(
 )
 TASKS = ["inference", "latency", "decode", "training"]
 SCRIPT = REPOSITORY / "workflow" / "scripts" / "measure.py"
+ENGINES = REPOSITORY / "workflow" / "engines"
 SCHEMA = json.loads(
     (REPOSITORY / "workflow" / "schemas" / "measured.schema.json").read_text(encoding="utf-8")
 )
@@ -57,26 +62,37 @@ SCRIPTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def conformance(tmp_path_factory):
-    """The program of the shared crate that reads a script and writes what the protocol recorded."""
+def rust():
     if shutil.which("cargo") is None:
         pytest.skip("no cargo here")
     target = CARGO["CARGO_TARGET_DIR"]
     command = ["cargo", "build", "--quiet", "--locked", "--package", "arena", "--target-dir", target]
-    subprocess.run(command, cwd=REPOSITORY / "workflow" / "engines", check=True)
-    return f"{target}/debug/conformance"
+    subprocess.run(command, cwd=ENGINES, check=True)
+    return [f"{target}/debug/conformance"]
+
+
+def javascript():
+    return [node.PROGRAM, ENGINES / "javascript/arena/conformance.mjs"]
+
+
+LANGUAGES = {"rust": rust, "javascript": javascript}
+
+
+@pytest.fixture(scope="module", params=LANGUAGES)
+def conformance(request):
+    """The command of the language's program that reads a script and writes what the protocol recorded."""
+    return LANGUAGES[request.param]()
 
 
 @pytest.mark.network  # the first build fetches crates
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_rust_records_what_python_records(conformance, name):
+def test_engines_record_what_python_records(conformance, name):
     durations = [round(seconds * SECOND) for seconds in SCRIPTS[name]]
     protocol = PROTOCOL
     if name == "takes no time":  # only the bound on the number of samples ends it
         protocol = replace(PROTOCOL, warmup=replace(PROTOCOL.warmup, min_seconds=0.0))
     script = json.dumps({"protocol": codec.encode(protocol), "durations_ns": durations})
-    done = subprocess.run([conformance], input=script, capture_output=True, text=True, check=True)
+    done = subprocess.run(conformance, input=script, capture_output=True, text=True, check=True)
 
     now, runs = 0, 0
 
@@ -93,15 +109,15 @@ def test_rust_records_what_python_records(conformance, name):
 
 
 def both(conformance, folder, environment=None, **changes):
-    """The records of one cell, by ``rust`` and ``python``, and the tensors that they left."""
+    """The records of one cell, by the engine and by Python, and the tensors that they left."""
     tokens = np.arange(6).reshape(2, 3)
     inputs = {f"{task}.input_ids": tokens for task in ("inference", "latency", "decode")}
     tensors.save(folder / "inputs.safetensors", inputs | {"target": np.arange(6) % 4})
     protocol = jobs.protocol(tasks=TASKS, energy_seconds=changes.pop("energy_seconds", None))
     cell = jobs.cell(decode_tokens=5, protocol=protocol, **changes)
     found = {}
-    for language, program in (("rust", [conformance]), ("python", [sys.executable, SCRIPT])):
-        place = folder / language
+    for side, program in (("engine", conformance), ("python", [sys.executable, SCRIPT])):
+        place = folder / side
         place.mkdir()
         adapter = jobs.ADAPTERS / "conforming.py"
         files = jobs.paths(folder, place, adapter=adapter, gradients=place / "gradients.safetensors")
@@ -110,8 +126,8 @@ def both(conformance, folder, environment=None, **changes):
         text = files.result.read_text(encoding="utf-8")
         jsonschema.validate(json.loads(text), SCHEMA)
         written = {path.name: tensors.load(path) for path in place.glob("*.safetensors")}
-        found[language] = codec.from_text(Measured, text), written
-    return found["rust"], found["python"]
+        found[side] = codec.from_text(Measured, text), written
+    return found["engine"], found["python"]
 
 
 def untimed(value):
@@ -123,9 +139,9 @@ def untimed(value):
     }
 
 
-def alike(rust, python):
+def alike(engine, python):
     """Whether both measured the same: their records but for the clock, and every tensor."""
-    (ours, arrays), (theirs, others) = rust, python
+    (ours, arrays), (theirs, others) = engine, python
     left, right = untimed(codec.encode(ours)), untimed(codec.encode(theirs))
     assert left.pop("import_s") is None and (right.pop("import_s") or 0) > 0
     assert left == right
@@ -156,16 +172,17 @@ def test_a_whole_cell_is_recorded_alike(conformance, tmp_path):
 
 
 @pytest.mark.network
+@pytest.mark.parametrize("conformance", ["rust"], indirect=True)  # the others compute on no card that counts
 def test_energy_is_counted_alike(conformance, tmp_path):
     environment = os.environ | driver.environment(tmp_path)
     cell = {"accelerator": "cuda", "energy_seconds": 0.3}
-    (rust, arrays), (python, others) = both(conformance, tmp_path, environment, **cell)
-    energies = [record.tasks["inference"].energy for record in (rust, python)]
+    (engine, arrays), (python, others) = both(conformance, tmp_path, environment, **cell)
+    energies = [record.tasks["inference"].energy for record in (engine, python)]
     for energy in energies:
         assert energy.seconds == pytest.approx(0.3, rel=0.2) and 1 <= energy.iterations <= 150
         assert energy.joules / energy.seconds == pytest.approx(250, rel=0.05)
     task = replace(python.tasks["inference"], energy=energies[0])
-    alike((rust, arrays), (replace(python, tasks=python.tasks | {"inference": task}), others))
+    alike((engine, arrays), (replace(python, tasks=python.tasks | {"inference": task}), others))
 
 
 @pytest.mark.network
@@ -179,14 +196,14 @@ def test_energy_is_counted_alike(conformance, tmp_path):
     ],
 )
 def test_what_goes_wrong_is_recorded_alike(conformance, tmp_path, options, status, code):
-    rust, python = both(conformance, tmp_path, options=options)
+    engine, python = both(conformance, tmp_path, options=options)
     if options == {"fault": "load"}:  # Python's reason names the exception
         assert (
             python[0].reason.detail == "RuntimeError: asked to fail"
-            and rust[0].reason.detail == "asked to fail"
+            and engine[0].reason.detail == "asked to fail"
         )
-        python = replace(python[0], reason=rust[0].reason), python[1]
-    record = alike(rust, python)
+        python = replace(python[0], reason=engine[0].reason), python[1]
+    record = alike(engine, python)
     assert (record.status, record.reason and record.reason.code) == (status, code)
     if options == {"fault": "nan"}:
         assert record.training_loss is None
@@ -203,8 +220,8 @@ def test_a_full_disk_ends_both_without_a_last_word(conformance, tmp_path, room):
     inputs = {f"{task}.input_ids": tokens for task in ("inference", "latency", "decode")}
     tensors.save(tmp_path / "inputs.safetensors", inputs | {"target": tokens[0]})
     cell = jobs.cell(protocol=jobs.protocol(tasks=["inference"]))
-    for program in ([conformance], [sys.executable, SCRIPT]):
-        with small_disk(tmp_path, megabytes=1, name=f"disk-{program[0].replace('/', '-')}") as disk:
+    for name, program in (("engine", conformance), ("python", [sys.executable, SCRIPT])):
+        with small_disk(tmp_path, megabytes=1, name=f"disk-{name}") as disk:
             files = jobs.paths(tmp_path, disk, adapter=jobs.ADAPTERS / "conforming.py")
             codec.write(tmp_path / "job.json", Job(cell=cell, round=1, files=files, offline=False))
             (disk / "most").write_bytes(b"x" * ((1 << 20) - room))
@@ -219,12 +236,10 @@ def test_a_full_disk_ends_both_without_a_last_word(conformance, tmp_path, room):
 @pytest.mark.network
 def test_a_job_that_is_none_is_refused_alike(conformance, tmp_path):
     (tmp_path / "job.json").write_text('{"cell": {}}')
-    for program, says in (
-        ([conformance], "missing field `platform`"),
-        ([sys.executable, SCRIPT], "platform: missing"),
-    ):
+    for program in (conformance, [sys.executable, SCRIPT]):
         done = subprocess.run(
             [*program, "--job", tmp_path / "job.json"], capture_output=True, text=True, check=False
         )
-        assert done.returncode != 0 and "job.json" in done.stderr and says in done.stderr
+        assert done.returncode != 0 and "job.json" in done.stderr
+        assert "missing field `platform`" in done.stderr or "platform: missing" in done.stderr
         assert "Traceback" not in done.stderr and not (tmp_path / "result.json").exists()

@@ -28,6 +28,8 @@ MINIATURE = loader.resolve(loader.read_yaml(REPOSITORY / "config/test.yaml"), RE
 MODELS, ROWS = MINIATURE["run"]["models"], MINIATURE["run"]["rows"]
 FRAMEWORKS = {row: entry for entry in MINIATURE["frameworks"].values() for row in entry["rows"]}
 ENGINES = [row for row in ROWS if FRAMEWORKS[row]["engine"]]
+JAVASCRIPT = [row for row in ENGINES if frameworks.package(REPOSITORY, FRAMEWORKS[row]["engine"]).is_dir()]
+RUST = [row for row in ENGINES if row not in JAVASCRIPT]
 UNSUPPORTED = {  # the models that a row cannot run on the miniature's platform, each with the reason
     row: {
         name: reason

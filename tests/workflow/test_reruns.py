@@ -12,11 +12,13 @@ import pytest
 from checkout import (
     ENGINES,
     FRAMEWORKS,
+    JAVASCRIPT,
     LANES,
     MINIATURE,
     MODELS,
     REPORTS,
     ROWS,
+    RUST,
     SUMMARY,
     UNSUPPORTED,
     append,
@@ -54,7 +56,8 @@ def built(rows):
 
 JAX_ROWS = [row for row in ROWS if FRAMEWORKS[row]["env"] == "jax"]
 JAX = measuring(rows=JAX_ROWS) | judging(rows=JAX_ROWS)
-PROGRAMS = [row for row in ENGINES if row != "inferi"]
+PROGRAMS = [row for row in RUST if row != "inferi"]
+WEB = {"build_javascript"} | measuring(rows=JAVASCRIPT) | judging(rows=JAVASCRIPT)
 
 
 def of_definition(*names):
@@ -103,7 +106,8 @@ CHANGES = [
         set(),
     ),
     ("workflow/engines/Cargo.toml", replace('lto = "thin"', "lto = true"), built(PROGRAMS)),
-    ("envs/rust.yaml", append("# a comment\n"), built(ENGINES)),
+    ("envs/rust.yaml", append("# a comment\n"), built(RUST)),
+    ("workflow/engines/javascript/arena/protocol.mjs", append("// a comment\n"), WEB),
     (
         "workflow/scripts/frameworks/jax/models/whisper.py",
         append("# a comment\n"),

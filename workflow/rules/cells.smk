@@ -132,6 +132,36 @@ def engine_sources(wildcards):
     return sorted(map(here, found))
 
 
+def any_of(names):
+    """A wildcard's constraint to these names; without any it matches nothing."""
+    return "|".join(sorted(names)) or "(?!)"
+
+
+ALL_ENGINES = {
+    entry["engine"] for entry in CONFIG["frameworks"].values() if entry["engine"]
+}
+JAVASCRIPT = {
+    engine for engine in ALL_ENGINES if frameworks.package(ROOT, engine).is_dir()
+}
+
+
+def javascript_sources(wildcards):
+    """The files of the engine's package and of what all engines in JavaScript share."""
+    own = frameworks.package(ROOT, wildcards.engine)
+    found = [
+        path for folder in (own, own.parent / "arena") for path in folder.rglob("*")
+    ]
+    return sorted(
+        here(path)
+        for path in found
+        if path.is_file() and "node_modules" not in path.parts
+    )
+
+
+def javascript_folder(wildcards):
+    return here(frameworks.package(ROOT, wildcards.engine))
+
+
 def engine_crate(wildcards):
     entries = CONFIG["frameworks"].values()
     return next(e["distribution"] for e in entries if e["engine"] == wildcards.engine)

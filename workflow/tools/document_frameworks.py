@@ -32,7 +32,7 @@ def matrix(config: Config, basedir: Path) -> str:
         tasks = [any(able) and "training" not in entry["unsupported_tasks"]]
         tasks += [decodes and "decode" not in entry["unsupported_tasks"]]
         lanes = dict.fromkeys(variant["lane"] for variant in entry["rows"].values())
-        name = entry["name"] + (" (Rust)" if entry["engine"] else "")
+        name = entry["name"] + language(entry, basedir)
         marks = ["✓" if can else "—" for can in (*able, *tasks)]
         others = ", ".join(limited_lane(lane) for lane in lanes if lane != "float32")
         lines.append(row([name, *marks, others, ", ".join(reached(entry))]))
@@ -100,7 +100,14 @@ def whole_models(config: Config) -> dict[str, Mapping[str, Any]]:
 
 
 def has_program(entry: Mapping[str, Any], basedir: Path) -> bool:
-    return not entry["engine"] or frameworks.crate(basedir, entry["engine"]).is_dir()
+    return not entry["engine"] or frameworks.has_program(basedir, entry["engine"])
+
+
+def language(entry: Mapping[str, Any], basedir: Path) -> str:
+    """In which an engine's users write, behind its name; nothing for a framework of Python."""
+    if not entry["engine"]:
+        return ""
+    return " (JavaScript)" if frameworks.package(basedir, entry["engine"]).is_dir() else " (Rust)"
 
 
 def runs(entry: Mapping[str, Any], name: str, model: Mapping[str, Any], basedir: Path) -> bool:

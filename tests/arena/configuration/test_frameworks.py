@@ -31,7 +31,9 @@ def test_what_a_file_says_stays():
 
 def test_every_room_is_a_frameworks():
     rooms = {path.parent.name for path in (REPOSITORY / ROOMS).glob("*/adapter.py")}
-    engines = {path.parent.name for path in (REPOSITORY / "workflow/engines").glob("arena-*/Cargo.toml")}
+    folder = REPOSITORY / "workflow/engines"
+    rooms_of_engines = [*folder.glob("arena-*/Cargo.toml"), *folder.glob("javascript/arena-*/package.json")]
+    engines = {path.parent.name for path in rooms_of_engines}
     assert rooms == {name for name, entry in CATALOGUE.items() if entry["adapter"]}
     made = {entry["engine"] for entry in CATALOGUE.values() if entry["engine"]} - {"inferi"}
     assert engines == {f"arena-{engine}" for engine in made}

@@ -39,15 +39,25 @@ def complete(frameworks: Mapping[str, Any], basedir: Path) -> None:
         if entry.get("adapter") is None and entry.get("engine") is None:
             if (basedir / FOLDERS / name / "adapter.py").is_file():
                 entry["adapter"] = f"{FOLDERS}/{name}/adapter.py"
-            elif crate(basedir, name).is_dir():
+            elif has_program(basedir, name):
                 entry["engine"] = name
         if entry.get("definitions") is None and (basedir / FOLDERS / name / "models").is_dir():
             entry["definitions"] = name
 
 
 def crate(basedir: Path, engine: str) -> Path:
-    """The folder of an engine's crate, which has the same name."""
+    """The folder of the crate of an engine in Rust, which has the same name."""
     return basedir / ENGINES / f"arena-{engine}"
+
+
+def package(basedir: Path, engine: str) -> Path:
+    """The folder of an engine in JavaScript, which is a package of npm's of the same name."""
+    return basedir / ENGINES / "javascript" / f"arena-{engine}"
+
+
+def has_program(basedir: Path, engine: str) -> bool:
+    """Whether there is a program for the engine, in whichever language."""
+    return crate(basedir, engine).is_dir() or package(basedir, engine).is_dir()
 
 
 def reach(entry: Entry, row: str, accelerator: str) -> dict[str, Any] | None:

@@ -176,7 +176,8 @@ def _check_environment(config: Config, basedir: Path) -> Iterator[Problem]:
 def _check_adapters(config: Config, basedir: Path) -> Iterator[Problem]:
     for name, entry in config["frameworks"].items():
         if entry["adapter"] is None and entry["engine"] is None:
-            rooms = f"{FOLDERS}/{name}/adapter.py or the crate {frameworks.ENGINES}/arena-{name}/"
+            rooms = f"{FOLDERS}/{name}/adapter.py, the crate {frameworks.ENGINES}/arena-{name}/"
+            rooms += f" or the package {frameworks.ENGINES}/javascript/arena-{name}/"
             yield Problem(
                 ("frameworks", name), f"it has no room; write {rooms}, or give `adapter` or `engine`"
             )

@@ -1,0 +1,132 @@
+"""The engines in JavaScript: a program with its packages beside it, or a reason why there is none; never a failed run.
+
+npm is stood in for, so that no index of packages is asked; the workflow's miniature asks one.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+import build_javascript
+import node
+from arena import storage
+from arena.contract import codec
+from arena.contract.build import Built
+from runner import REPOSITORY
+
+ENGINES = REPOSITORY / "workflow" / "engines" / "javascript"
+LOCK = {
+    "packages": {
+        "": {"dependencies": {"tiny": "1.2.3"}},
+        "node_modules/tiny": {"version": "1.2.3", "integrity": "sha512-aa"},
+        "node_modules/tiny/node_modules/@deep/er": {"version": "4.0.0", "integrity": "sha512-bb"},
+    }
+}
+INSTALLS = """\
+test "$1" = ci && test "$2" = --ignore-scripts || exit 3
+mkdir -p node_modules/tiny
+echo '{"name": "tiny", "version": "1.2.3", "main": "tiny.cjs"}' > node_modules/tiny/package.json
+echo 'module.exports = process.argv.slice(2)' > node_modules/tiny/tiny.cjs
+"""
+
+
+@pytest.fixture
+def engine(tmp_path):
+    folder = tmp_path / "javascript" / "arena-tiny"
+    folder.mkdir(parents=True)
+    (folder / "package-lock.json").write_text(json.dumps(LOCK))
+    (folder / "main.mjs").write_text(
+        'import said from "tiny";\nimport { more } from "../arena/index.mjs";\nconsole.log(said, more, typeof gc);\n'
+    )
+    (folder.parent / "arena").mkdir()
+    (folder.parent / "arena" / "index.mjs").write_text("export const more = 7;\n")
+    return folder
+
+
+def build(engine, npm, program=node.PROGRAM):
+    """Run build_javascript.py with a stand-in for npm; how it ended, its record (None without one) and its program."""
+    tools, place = engine.parents[1] / "bin", engine.parents[1] / "results with a space"
+    for folder in (tools, place):
+        folder.mkdir(exist_ok=True)
+    if program:
+        (tools / "node").symlink_to(program)
+    (tools / "npm").write_text(f"#!/bin/sh\n{npm}")
+    (tools / "npm").chmod(0o755)
+    command = [sys.executable, REPOSITORY / "workflow/scripts/build_javascript.py", "--engine", engine]
+    command += ["--package", "tiny", "--program", place / "program", "--record", place / "build.json"]
+    path = os.pathsep.join([str(tools), "/usr/bin", "/bin"]) if program else str(tools)
+    done = subprocess.run(
+        list(map(str, command)), env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+    )
+    record = place / "build.json"
+    return done, codec.read(Built, record) if record.exists() else None, place / "program"
+
+
+def test_a_program_starts_with_its_packages_from_wherever(engine, tmp_path):
+    done, record, program = build(engine, INSTALLS)
+    assert (record.status, record.version, done.returncode) == ("ok", "1.2.3", 0)
+    assert record.packages.keys() == {"tiny", "node"} and record.packages["tiny"] == "1.2.3"
+    installed = program.parent / "files"
+    assert record.program_bytes == sum(path.stat().st_size for path in installed.rglob("*") if path.is_file())
+    assert {path.name for path in program.parent.iterdir()} == {"program", "build.json", "files"}
+    said = subprocess.run([program, "--job", "a b"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert said.stdout == "[ '--job', 'a b' ] 7 function\n"
+
+
+def test_another_build_takes_the_place_of_the_first(engine):
+    build(engine, INSTALLS)
+    (engine / "main.mjs").write_text("console.log('another')\n")
+    (engine.parents[1] / "bin" / "node").unlink()
+    _, record, program = build(engine, INSTALLS)
+    assert record.status == "ok"
+    assert subprocess.run([program], capture_output=True, text=True, check=True).stdout == "another\n"
+
+
+def test_what_npm_says_is_the_reason(engine):
+    says = "npm error code EINTEGRITY\nnpm error sha512-aa integrity checksum failed when using sha512\n"
+    done, record, program = build(engine, f"cat >&2 <<'.'\n{says}.\nexit 1\n")
+    assert (record.status, record.reason.code, done.returncode) == ("failed", "build-failed", 0)
+    assert record.reason.detail == "npm error sha512-aa integrity checksum failed when using sha512"
+    assert program.read_bytes() == b""
+
+
+def test_a_full_disk_is_no_failure_of_the_engine(engine):
+    done, record, _ = build(engine, "echo 'npm error ENOSPC: No space left on device' >&2\nexit 1\n")
+    assert (done.returncode, record) == (storage.EXIT, None)
+    assert "No space left on device" in done.stdout
+
+
+def test_without_node_the_cells_say_so(engine):
+    _, record, program = build(engine, INSTALLS, program=None)
+    assert (record.status, record.reason.code) == ("unsupported", "no-node")
+    assert "`node` is not on the PATH" in record.reason.detail and program.read_bytes() == b""
+
+
+def test_an_old_node_is_refused(engine, tmp_path):
+    old = tmp_path / "old"
+    old.write_text("#!/bin/sh\necho v18.2.0\n")
+    old.chmod(0o755)
+    _, record, _ = build(engine, INSTALLS, program=old)
+    assert (record.status, record.reason.code) == ("unsupported", "no-node")
+    assert "is Node.js 18.2.0; 20 or later" in record.reason.detail
+
+
+@pytest.mark.parametrize("folder", [path.parent.name for path in sorted(ENGINES.glob("*/package.json"))])
+def test_every_package_is_locked_with_its_checksum(folder):
+    lock = json.loads((ENGINES / folder / "package-lock.json").read_text(encoding="utf-8"))
+    manifest = json.loads((ENGINES / folder / "package.json").read_text(encoding="utf-8"))
+    own, *entries = lock["packages"].values()
+    assert own["dependencies"] == manifest["dependencies"]
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in manifest["dependencies"].values())
+    assert entries and all(entry["integrity"].startswith("sha512-") for entry in entries)
+    assert not any(
+        "registry.npmjs.org" not in entry.get("resolved", "registry.npmjs.org") for entry in entries
+    )
+
+
+def test_versions_by_name(engine):
+    assert build_javascript.locked(engine / "package-lock.json") == {"tiny": "1.2.3", "@deep/er": "4.0.0"}

