@@ -348,7 +348,7 @@ BAD = {
     ),
     "export format": (
         "frameworks: {jax: {export: onxx}}",
-        [("frameworks.jax.export", '"onxx" is no format', "did you mean onnx?", "ctranslate2, jax, gguf")],
+        [("frameworks.jax.export", '"onxx" is no format', "did you mean onnx?", "allowed: ctranslate2,")],
     ),
     "export format of a row": (
         "frameworks: {onnxruntime: {rows: {onnxruntime-int8: {export: onnx-int4}}}}",
