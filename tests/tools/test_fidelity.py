@@ -1,5 +1,6 @@
 """The comparison with the engines' own tools: who runs when, what the table says, whose interpreter."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -23,7 +24,11 @@ def test_every_pair_is_a_float32_row_of_the_catalogue():
 
 def test_on_a_card_a_row_runs_in_the_environment_for_it():
     catalogue = resolve({"run": {"rows": "all"}}, fidelity.ROOT)["frameworks"]
-    found = {row: fidelity.environment_of(catalogue, row, "cuda") for row in PAIRS if row != "openvino"}
+    found = {
+        row: fidelity.environment_of(catalogue, row, "cuda")
+        for row, pair in PAIRS.items()
+        if "cuda" in pair.accelerators
+    }
     assert found == {
         "llamacpp": "llamacpp-cuda",
         "onnxruntime": "onnxruntime-cuda",
@@ -50,6 +55,34 @@ def test_llama_bench_is_told_the_card_and_the_strict_arithmetic(tmp_path, monkey
     assert words[0] == tmp_path / "llama-bench"
     assert words[words.index("--n-gpu-layers") + 1] == "99"
     assert asked["environment"] == {"NVIDIA_TF32_OVERRIDE": "0"}
+
+
+def test_iree_benchmark_module_is_told_the_sizes_and_the_threads(tmp_path, monkeypatch):
+    asked = []
+    said = {
+        "benchmarks": [
+            {"run_type": "iteration", "real_time": 2.5},
+            {"run_type": "iteration", "real_time": 2.0},
+            {"run_type": "aggregate", "real_time": 2.25},
+        ]
+    }
+
+    def output_of(command):
+        asked.append(command)
+        return json.dumps(said)
+
+    monkeypatch.setattr(tools, "output_of", output_of)
+    inputs = {"actions": {"shape": [1, 10, 32], "dtype": "F32"}, "ids": {"shape": [1, 4], "dtype": "I64"}}
+    monkeypatch.setattr(tools, "input_entries", lambda *_: inputs)
+    graph = tmp_path / "inference.mlir"
+    assert tools.with_iree_benchmark_module(setting(tmp_path), tmp_path / "python", graph) == [2.5e6, 2.0e6]
+    compiled, timed = asked
+    assert compiled[:2] == [tmp_path / "iree-compile", graph]
+    assert timed[0] == tmp_path / "iree-benchmark-module"
+    assert f"--module={compiled[3]}" in timed
+    assert f"--parameters=model={tmp_path / 'model.irpa'}" in timed
+    assert "--task_topology_group_count=1" in timed
+    assert timed[-2:] == ["--input=1x10x32xf32=0", "--input=1x4xi64=0"]
 
 
 def test_the_sides_take_turns_in_going_first(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from yardsticks import llama_bench
 
 HERE = Path(__file__).resolve().parent
 LLAMA_BENCH_REPETITIONS = 20
+IREE_REPETITIONS = 20
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,12 @@ def output_of(command: list[str | Path], environment: dict[str, str] | None = No
 
 
 def input_shapes(setting: Setting, task: str) -> dict[str, list[int]]:
-    """Shapes of a task's inputs by name, from the header of the safetensors file.
+    """Shapes of a task's inputs by name."""
+    return {name: entry["shape"] for name, entry in input_entries(setting, task).items()}
+
+
+def input_entries(setting: Setting, task: str) -> dict[str, dict[str, Any]]:
+    """``shape`` and ``dtype`` (I64, F32) of a task's inputs by name, from the header of the safetensors file.
 
     Read here, because the runner's environment has no safetensors. Format: 8 bytes, the header's length
     (little-endian), then the header, JSON.
@@ -74,9 +80,7 @@ def input_shapes(setting: Setting, task: str) -> dict[str, list[int]]:
     with open(setting.of_model("inputs.safetensors"), "rb") as stream:
         header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
     prefix = f"{task}."
-    return {
-        name.removeprefix(prefix): entry["shape"] for name, entry in header.items() if name.startswith(prefix)
-    }
+    return {name.removeprefix(prefix): entry for name, entry in header.items() if name.startswith(prefix)}
 
 
 def with_llama_bench(setting: Setting, python: Path, gguf: Path) -> list[float]:
@@ -117,6 +121,37 @@ def with_benchmark_app(setting: Setting, python: Path, graph: Path) -> list[floa
         output_of([python.with_name("benchmark_app"), *words, "-json_stats"])
         report = files.read_json(Path(folder, "benchmark_report.json"))
     return [float(report["execution_results"]["latency (ms)"]) * 1e6]
+
+
+def with_iree_benchmark_module(setting: Setting, python: Path, graph: Path) -> list[float]:
+    """The tool gets zeros of the inputs' sizes, and tells the milliseconds of each repetition of one call."""
+    inputs = [
+        f"--input={'x'.join(map(str, entry['shape']))}x{entry['dtype'].lower()}=0"
+        for entry in input_entries(setting, "inference").values()
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder, "inference.vmfb")
+        words = [
+            "--iree-hal-target-backends=llvm-cpu",
+            "--iree-llvmcpu-target-cpu=host",
+            "--iree-opt-level=O3",
+        ]
+        output_of([python.with_name("iree-compile"), graph, "-o", program, *words])
+        settings = {
+            "--module": program,
+            "--parameters": f"model={graph.with_name('model.irpa')}",
+            "--function": "main_graph",
+            "--device": "local-task",
+            "--task_topology_group_count": setting.threads,
+            "--benchmark_min_warmup_time": setting.seconds,
+            "--benchmark_min_time": "1x",
+            "--benchmark_repetitions": IREE_REPETITIONS,
+            "--benchmark_format": "json",
+        }
+        words = [f"{name}={value}" for name, value in settings.items()]
+        said = output_of([python.with_name("iree-benchmark-module"), *words, *inputs])
+    repetitions = [each for each in json.loads(said)["benchmarks"] if each["run_type"] == "iteration"]
+    return [each["real_time"] * 1e6 for each in repetitions]
 
 
 def with_session_loop(setting: Setting, python: Path, graph: Path) -> list[float]:
@@ -194,6 +229,16 @@ PAIRS = {
             ("inference",),
             FORWARD,
             with_torch_timer,
+        ),
+        Pair(
+            "iree",
+            "iree-benchmark-module",
+            "forward pass",
+            "iree/inference.mlir",
+            ("inference",),
+            FORWARD,
+            with_iree_benchmark_module,
+            accelerators=("cpu",),
         ),
         Pair(
             "jax",
