@@ -158,6 +158,10 @@ def with_session_loop(setting: Setting, python: Path, graph: Path) -> list[float
     return with_script(setting, python, "onnxruntime_loop.py", {"--graph": graph})
 
 
+def with_executorch_loop(setting: Setting, python: Path, program: Path) -> list[float]:
+    return with_script(setting, python, "executorch_loop.py", {"--program": program})
+
+
 def with_jax_loop(setting: Setting, python: Path, parameters: Path) -> list[float]:
     paths = {"--weights": parameters, "--config": setting.of_model("config.json")}
     return with_script(setting, python, "jax_loop.py", paths)
@@ -238,6 +242,16 @@ PAIRS = {
             ("inference",),
             FORWARD,
             with_iree_benchmark_module,
+            accelerators=("cpu",),
+        ),
+        Pair(
+            "executorch",
+            "loop around method.execute",
+            "forward pass",
+            "executorch/model.pte",
+            ("inference",),
+            FORWARD,
+            with_executorch_loop,
             accelerators=("cpu",),
         ),
         Pair(
