@@ -89,21 +89,21 @@ class Binding(SimpleNamespace):
 
 @pytest.fixture
 def loaded(monkeypatch, program, tmp_path):
-    """A function that loads a model: the adapter's backend, whether ggml had extra buffers, own_s."""
+    """A function that loads a model: the adapter's backend, whether ggml had extra buffers, own_s, its fallback."""
 
-    def load(features: str, lane: str, trial: str) -> tuple[str, bool, float]:
+    def load(features: str, lane: str, trial: str, **options: bool) -> tuple[str, bool, float, str | None]:
         binding = Binding(features)
         monkeypatch.setitem(sys.modules, "llama_cpp", binding)
         monkeypatch.delitem(sys.modules, "frameworks.llamacpp.adapter", raising=False)
         module = importlib.import_module("frameworks.llamacpp.adapter")
         monkeypatch.delitem(sys.modules, "frameworks.llamacpp.adapter")
         monkeypatch.setattr(amx, "trial", partial(amx.trial, program=program(trial)))
-        job = jobs.job(tmp_path, export=tmp_path, definition="llama", lane=lane, threads=2)
+        job = jobs.job(tmp_path, export=tmp_path, definition="llama", lane=lane, threads=2, options=options)
         adapter = module.Adapter(job)
-        backend = adapter.describe()["backend"]
+        about = adapter.describe()
         adapter.load()
         [parameters] = binding.loaded
-        return backend, parameters.use_extra_bufts, adapter.own_s
+        return about["backend"], parameters.use_extra_bufts, adapter.own_s, about["fallback"]
 
     return load
 
@@ -113,14 +113,26 @@ WITH = "CPU, AVX2 AVX512 AMX_INT8 OPENMP"
 
 def test_tiles_that_work_are_used(loaded):
     slow = "import time; time.sleep(0.3); print('works')"
-    backend, extra_buffers, own_s = loaded(TILES, "int8", slow)
-    assert (backend, extra_buffers) == (f"{WITH}; AMX tiles used", True)
+    backend, extra_buffers, own_s, fallback = loaded(TILES, "int8", slow)
+    assert (backend, extra_buffers, fallback) == (f"{WITH}; AMX tiles used", True, None)
     assert own_s >= 0.3  # the trial is no part of the row's cold start
 
 
 def test_tiles_that_end_the_process_are_not_used(loaded):
-    backend, extra_buffers, _ = loaded(TILES, "int8", DIES)
+    backend, extra_buffers, _, fallback = loaded(TILES, "int8", DIES)
     assert (backend, extra_buffers) == (f"{WITH}; AMX tiles not used: a trial ended with SIGILL", False)
+    assert fallback == "without AMX tiles: a trial ended with SIGILL"
+
+
+def test_tiles_that_the_row_switches_off_are_neither_tried_nor_used(loaded):
+    backend, extra_buffers, own_s, fallback = loaded(
+        TILES, "int8", "import time; time.sleep(9)", extra_buffers=False
+    )
+    assert (backend, extra_buffers) == (
+        f"{WITH}; AMX tiles not used: the row's option extra_buffers is false",
+        False,
+    )
+    assert fallback == "without AMX tiles: the row's option extra_buffers is false" and own_s < 9
 
 
 @pytest.mark.parametrize("lane", ["float32", "float16"])

@@ -83,7 +83,8 @@ def test_a_clean_round_records_everything(model):
 @pytest.mark.parametrize(
     ("fault", "code", "says", "limits"),
     [
-        ("segfault", "crashed", "SIGSEGV", {}),
+        ("segfault", "crashed", "killed by SIGSEGV during inference", {}),
+        ("null", "crashed", "killed by SIGSEGV during inference, in null of faulty.py", {}),
         ("hang", "timeout", "no end after 3 s", {"timeout": 3}),
         ("error", "error", "RuntimeError: no kernel image | for `this` device second line", {}),
         ("memory", "out-of-memory", "the limit is 600 MB", {"memory_mb": 600}),

@@ -36,6 +36,7 @@ rule platform:
         labels=row_labels(),
         unmeasured=lambda wildcards: as_json(unmeasured(wildcards.platform)),
         sentences=row_sentences(),
+        crashes=known_crashes(),
         baseline=RUN["baseline"],
         models=RUN["models"],
         rows=RUN["rows"],
@@ -50,7 +51,7 @@ rule platform:
         "python {input.script:q} --platform {wildcards.platform:q} --label {params.label:q}"
         " --baseline {params.baseline:q} --models {params.models:q} --rows {params.rows:q}"
         " --retry {params.retry:q} --labels {params.labels:q} --sentences {params.sentences:q}"
-        " --float32-rows {params.float32_rows:q}"
+        " --crashes {params.crashes:q} --float32-rows {params.float32_rows:q}"
         " --work {params.work:q} --rounds {input.rounds:q} --validations {input.validations:q}"
         " --sources {input.sources:q} --least-difference {params.least_difference}"
         " --allocations {input.allocations:q} --unmeasured {params.unmeasured:q}"

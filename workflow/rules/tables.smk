@@ -189,6 +189,12 @@ def row_sentences():
     )
 
 
+def known_crashes():
+    """What is known of crashes in the kernels of the frameworks that are run; no part of a cell, as labels are not."""
+    run = dict.fromkeys(FRAMEWORKS[row]["id"] for row in RUN["rows"])
+    return as_json({name: CONFIG["frameworks"][name]["crashes"] for name in run})
+
+
 def command_line():
     """The command of this run, as far as it decides what is measured."""
     settings, deployment = workflow.config_settings, workflow.deployment_settings

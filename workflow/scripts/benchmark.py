@@ -28,7 +28,7 @@ from arena.contract.build import Built
 from arena.contract.cell import Cell, Files, Job
 from arena.contract.measured import Measured, Task
 from arena.contract.round import Round
-from arena.measuring import gpu, machine, node, nvml, packages, plausible, supervisor
+from arena.measuring import faults, gpu, machine, node, nvml, packages, plausible, supervisor
 from arena.weights import unmade
 
 STAGE = ".measuring-"  # directories, beside the result, in which a process leaves what it measured
@@ -247,7 +247,7 @@ def supervise(work: Work, stage: Path) -> Fields:
             stage, FileNotFoundError(errno.ENOENT, "it is gone, though the process was to write there")
         )
     redaction.Redactor().file(work.log)
-    found = judge(ending, stage, cell)
+    found = judge(ending, stage, cell, faults.call(work.log))
     refuse_full_disk(work, ending, found, stage)
     if work.cell.accelerator == "cuda":
         found = refuse_wrong_device(found, work, seen)
@@ -337,8 +337,10 @@ def refuse_full_disk(work: Work, ending: supervisor.Ending, found: Fields, stage
         raise storage.failed(stage.parent, why)
 
 
-def judge(ending: supervisor.Ending, stage: Path, cell: Cell) -> Fields:
+def judge(ending: supervisor.Ending, stage: Path, cell: Cell, call: str | None = None) -> Fields:
     """Merge how the child ended with what it wrote, if that can be a measurement of ``cell``.
+
+    ``call``: what it was in when a signal killed it, if that is known.
 
     A child that died after its inference was measured keeps those figures; the task during which
     it died is the one that failed.
@@ -362,7 +364,8 @@ def judge(ending: supervisor.Ending, stage: Path, cell: Cell) -> Fields:
         ending = supervisor.Ending("bad-result", f"ended by itself during {done}", ending.seconds)
     if ending.code is None or done == "done":
         return record
-    failure = ended(ending.code, f"{ending.detail} during {done}")
+    inside = f", in {call}" if call and ending.code == "crashed" else ""
+    failure = ended(ending.code, f"{ending.detail} during {done}{inside}")
     if record["tasks"].get("inference", {}).get("status") != "ok":
         return record | blank | failure
     record["tasks"][done] = codec.encode(codec.build(Task, **failure))

@@ -14,7 +14,7 @@ from pathlib import Path
 from arena import files
 from arena.contract import codec
 from arena.contract.failures import Failures
-from reporting import analysis, export, failed, rounds, rows, stated
+from reporting import analysis, crashes, export, failed, rounds, rows, stated
 
 
 def arguments() -> argparse.Namespace:
@@ -41,6 +41,9 @@ def arguments() -> argparse.Namespace:
         type=json.loads,
         default={},
         help="JSON {key: the sentence that it stands for in records}",
+    )
+    parser.add_argument(
+        "--crashes", type=json.loads, default={}, help="JSON {framework's id: its known crashes}"
     )
     parser.add_argument(
         "--float32-rows", type=json.loads, default={}, help="JSON {row: its framework's float32 row}"
@@ -71,6 +74,7 @@ def main() -> None:
         cells = rounds.cells(
             args.rounds, args.validations, args.platform, args.models, args.rows, args.allocations, unmeasured
         )
+        cells = crashes.explained(cells, args.crashes)
         weights = rounds.weights(args.sources, list(dict.fromkeys(cell.model for cell in cells)))
         table = rows.rows(
             cells,

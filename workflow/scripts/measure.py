@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import faulthandler
 import importlib.util
 import os
 import sys
@@ -47,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--job", type=Path, required=True, help="JSON file: job.schema.json describes it")
     args = parser.parse_args()
+    faulthandler.enable()  # a crash then says in the log in which call
     begin = time.perf_counter()
     try:
         job = codec.read(Job, args.job)
@@ -111,7 +113,7 @@ class Measurement:
         self.stage("load")
         adapter = promises.adapter_of(module, self.job.files.adapter)(self.job)
         about = promises.description(adapter.describe())
-        self.note(**{key: about.get(key) for key in ("version", "backend", "device")})
+        self.note(**{key: about.get(key) for key in ("version", "backend", "device", "fallback")})
         machine.reset_peak()
         self.note(memory=Memory(baseline_bytes=machine.resident_bytes()))
         begin = time.perf_counter()

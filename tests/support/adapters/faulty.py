@@ -8,6 +8,7 @@ different. An inference takes ``sleep_s``, or what ``sleeps_s`` has for its roun
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import faulthandler
 import json
@@ -69,6 +70,10 @@ class Adapter(base.Adapter):
     def segfault(self):
         faulthandler.disable()
         os.kill(os.getpid(), signal.SIGSEGV)
+
+    def null(self):
+        """Read what is no memory, in a call of a library."""
+        ctypes.string_at(1)
 
     def hang(self):
         time.sleep(3600)

@@ -59,7 +59,11 @@ class Adapter(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """``version``, ``backend``, ``device`` (text) and ``threads`` (as the engine reports it, or None)."""
+        """``version``, ``backend``, ``device`` (text) and ``threads`` (as the engine reports it, or None).
+
+        Where a part of the framework fails here and is left out, ``fallback`` says which and why, so that the
+        report marks the row: ``without AMX tiles: a trial ended with SIGILL``.
+        """
 
     @abstractmethod
     def load(self) -> None:

@@ -62,6 +62,7 @@ IDENTITY = (
     Column("weights_sha256", "", "of their file, as the arena writes it"),
     Column("verdict", "", "the gate's verdict: `pass`, `close`, `different`; empty without outputs"),
     Column("verdict_reasons", "", "what the gate objects to, with figures and limits"),
+    Column("fallback", "", "what of the framework it did without, because that fails there, and why"),
     Column("reason_code", "", "why the cell failed or is unsupported (codes: docs/design.md)"),
     Column("reason_detail", "", "the same in a sentence"),
     Column("rounds", "count", "processes started for this cell"),

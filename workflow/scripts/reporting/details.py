@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reporting import allotments, nodes, origins, series
+from reporting import allotments, fallbacks, nodes, origins, series
 from reporting import markdown as md
 from reporting import marks as standing
 from reporting.columns import TIMED, Row
@@ -25,7 +25,7 @@ def label(row: Row) -> md.Markdown:
 
 
 def framework(row: Row, weights_mark: str = "") -> md.Markdown:
-    """The framework's name with version, lane unless float32, backend, and marks: `close`, other weights.
+    """The framework's name with version, lane unless float32, backend, and marks: `close`, other weights, a fallback.
 
     An output that is the reference's to the last bit is said to be implausibly exact.
     """
@@ -38,8 +38,8 @@ def framework(row: Row, weights_mark: str = "") -> md.Markdown:
         text += ", implausibly exact"
     if row["backend"]:
         text += f" ({row['backend']})"
-    close = " ≈" if standing.standing(row) == standing.CLOSE else ""
-    return md.Markdown(md.escaped(text) + close + (f" {weights_mark}" if weights_mark else ""))
+    close = "≈" if standing.standing(row) == standing.CLOSE else ""
+    return md.Markdown(" ".join(filter(None, (md.escaped(text), close, weights_mark, fallbacks.mark(row)))))
 
 
 def timings(rows: list[Row], task: str) -> list[dict[str, Any]]:

@@ -120,6 +120,7 @@ def identity(cell: RecordedCell, labels: Mapping[str, str]) -> Row:
         "lane": first.cell.lane,
         "verdict": cell.verdict.verdict,
         "verdict_reasons": "; ".join([*cell.verdict.reasons, *exact(cell)]) or None,
+        "fallback": _first(cell, "fallback"),
         "reason_code": reason and reason.code,
         "reason_detail": reason and reason.detail,
         "rounds": len(cell.rounds),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from arena.contract.cell import Reason, TaskName
-from arena.contract.codec import ContractError, Count
+from arena.contract.codec import ContractError, Count, Later
 
 Status = Literal["ok", "failed", "unsupported"]
 
@@ -79,6 +79,11 @@ class Measured:
     version: Annotated[str | None, "The framework's, as it says itself"] = None
     backend: Annotated[str | None, "What computes, in its words"] = None
     device: Annotated[str | None, "On what, in its words"] = None
+    fallback: Annotated[
+        str | None,
+        "What of the framework it does without, because that fails here, and why; null for nothing",
+        Later(),
+    ] = None
     threads_reported: Annotated[Count | None, "Threads, as the framework reports them"] = None
     import_s: Annotated[float | None, "Seconds to import the framework; null for an engine"] = None
     load_s: Annotated[float | None, "Seconds to bring the weights from disk to host memory"] = None

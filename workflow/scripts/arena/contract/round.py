@@ -206,6 +206,11 @@ class Round:
     version: Annotated[str | None, "The framework's"] = None
     backend: Annotated[str | None, "What computed, in the framework's words"] = None
     device: Annotated[str | None, "On what, in the framework's words"] = None
+    fallback: Annotated[
+        str | None,
+        "What of the framework it did without, because that fails here, and why; null for nothing",
+        Later(),
+    ] = None
     threads_reported: Annotated[Count | None, "Threads, as the framework reports them"] = None
     packages: Annotated[dict[str, str], "Versions of all that the framework needs, by package or crate"]
     footprint_bytes: Annotated[

@@ -45,7 +45,8 @@ FEATURES = ("NEON", "SVE", "AVX2", "AVX512", "AVX512_VNNI", "AVX512_BF16", "AMX_
 class Adapter(base.Adapter):
     """The model is loaded once; each task has a context of its own, whose cache holds that task's tokens.
 
-    Option ``cache``: ``F16`` or ``F32``, the key-value cache's number format in place of the lane's.
+    Option ``cache``: ``F16`` or ``F32``, the key-value cache's number format in place of the lane's. Option
+    ``extra_buffers``: false leaves quantized weights as they are in the file, for the kernels without AMX tiles.
     """
 
     def __init__(self, job: base.Job):
@@ -63,8 +64,14 @@ class Adapter(base.Adapter):
             job.cell.accelerator == "cpu" and job.cell.lane in QUANTIZED and "AMX_INT8" in self.features
         )
         begin = time.monotonic()
-        self.no_tiles = amx.trial(job.cell.threads) if self.tiled else None
+        self.no_tiles = self._without_tiles() if self.tiled else None
         self.own_s = time.monotonic() - begin
+
+    def _without_tiles(self) -> str | None:
+        """Why AMX tiles are not to be used; None if they are."""
+        if self.job.cell.options.get("extra_buffers") is False:
+            return "the row's option extra_buffers is false"
+        return amx.trial(self.job.cell.threads)
 
     def describe(self) -> dict[str, Any]:
         accelerator = self.job.cell.accelerator
@@ -73,6 +80,7 @@ class Adapter(base.Adapter):
             "backend": self._kernels() if accelerator == "cpu" else BACKENDS[accelerator].decode(),
             "device": self.device,
             "threads": llama_cpp.llama_n_threads(self.context) if self.context else None,
+            "fallback": f"without AMX tiles: {self.no_tiles}" if self.no_tiles else None,
         }
 
     def _kernels(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reporting import ages, comparison, findings, marks, origins, quantities, scale_axis, views
+from reporting import ages, comparison, fallbacks, findings, marks, origins, quantities, scale_axis, views
 from reporting.columns import Row
 from reporting.details import SERIES
 from reporting.document.reasons import why
@@ -74,7 +74,11 @@ def _model(
         is_variant=any(scale_axis.is_variant(row) for row in rows),
         weights=", ".join(dict.fromkeys(row["weights"] for row in mine if row["weights"])),
         caveats=tuple(" ".join(text.split()) for text in caption.get("caveats") or ()),
-        remarks=(*([check] if check else []), *map(origins.mark_note, others.items())),
+        remarks=(
+            *([check] if check else []),
+            *map(origins.mark_note, others.items()),
+            *fallbacks.notes(rows),
+        ),
         quantities=named,
         lines=tuple(
             line

@@ -114,7 +114,7 @@ class Model:
     is_variant: bool  # of another model, with more work
     weights: str
     caveats: tuple[str, ...]  # Markdown, of the configuration
-    remarks: tuple[Markdown, ...]  # on the weights that ran
+    remarks: tuple[Markdown, ...]  # on the weights that ran, and on fallbacks
     quantities: tuple[Quantity, ...]
     lines: tuple[Line, ...]  # this run's machines, then the published ones; lanes of one machine together
 

@@ -69,6 +69,7 @@ class Tables:
             "version": md.one_line(line.cell.version),
             "lane": shown_lane(line),
             "backend": backend(line.row),
+            "fallback": line.row.get("fallback"),
             "status": line.cell.status,
             "evidence": self.evidence.get(id(line.row)),
             "figures": [figure(each) for each in line.figures],
