@@ -5,6 +5,7 @@ from itertools import product
 
 from arena import files
 from arena.contract import decision
+from arena.judging import widening
 from models import flops
 from arena.configuration.loader import SCHEMA, float32_row
 from reporting import allotments, catalogue, intake
@@ -12,10 +13,12 @@ from reporting.submissions import lines
 
 
 def gate(wildcards):
-    """The lane's tolerances and its close factor."""
-    tolerances = dict(CONFIG["gate"][framework(wildcards)["lane"]])
-    factor = tolerances.pop("close_factor")
-    return ["--tolerances", as_json(tolerances), "--close-factor", factor]
+    """The lane's tolerances, its close factor, and how float32's noise widens them."""
+    tolerances, factor, widened = widening.parted(
+        CONFIG["gate"][framework(wildcards)["lane"]]
+    )
+    rules = ["--tolerances", as_json(tolerances), "--close-factor", factor]
+    return rules + (["--widening", as_json(vars(widened))] if widened else [])
 
 
 def float32_rows():

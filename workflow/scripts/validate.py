@@ -25,6 +25,7 @@ from arena.contract.measured import Task
 from arena.contract.round import Round
 from arena.contract.verdict import Part, Parts, Verdict
 from arena.judging import distances, losses, precision, verdict
+from arena.judging.widening import Widening
 from arena.weights import unmade
 
 
@@ -77,7 +78,8 @@ def main(argv: list[str] | None = None) -> None:
             codec.write(args.out, unjudged(rounds))
             return
         reference = read_reference(args)
-        result = validate(rounds, gradients, reference, args.tolerances, args.close_factor)
+        widening = Widening(**args.widening) if args.widening else None
+        result = validate(rounds, gradients, reference, args.tolerances, args.close_factor, widening)
         codec.write(args.out, result)
     except (ValueError, OSError) as error:
         sys.exit(f"validate.py: {error}")
@@ -102,6 +104,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     rules = parser.add_argument_group("the rules")
     rules.add_argument("--tolerances", type=json.loads, required=True, help="the lane's tolerances, JSON")
     rules.add_argument("--close-factor", type=float, required=True, help="close = tolerances times this")
+    rules.add_argument(
+        "--widening", type=json.loads, help='how float32\'s noise widens them: JSON {"factor", "ceiling"}'
+    )
     parser.add_argument("--out", type=Path, required=True, help="the verdict, JSON")
     return parser.parse_args(argv)
 
@@ -165,6 +170,7 @@ def validate(
     reference: Reference,
     tolerances: Mapping[str, float],
     close_factor: float,
+    widening: Widening | None = None,
 ) -> Verdict:
     """The verdict on a cell.
 
@@ -172,7 +178,7 @@ def validate(
     Training is judged if round 1, whose gradients are kept, trained to the end. In a lane of reduced
     precision the figures of the parts in verdict.STRICT_ONLY are given and not judged.
     """
-    verdict.limits(tolerances, close_factor)  # a wrong tolerance is refused even if nothing is judged
+    verdict.limits(tolerances, close_factor, widening)  # a wrong one is refused even if nothing is judged
     strict = rounds[0].record.cell.lane == "float32"
     measured: dict[str, dict[str, Any]] = {}
     for task in ("inference", "latency"):
@@ -195,13 +201,16 @@ def validate(
     judged = {"verdict": None, "parts": {}}
     held = {part: measured[part] for part in measured if strict or part not in verdict.STRICT_ONLY}
     if held:
-        judged = verdict.judge(held, tolerances, close_factor)
+        judged = verdict.judge(held, tolerances, close_factor, widening, reference.noise)
         reasons += judged["reasons"]
         if strict and judged["parts"].get("inference", "pass") != "pass":
             worst = measured["inference"]["rounds"].get("relative_l2")
             reasons += [
                 text for each in rounds if each.number == worst for text in computed_in(each, reference)
             ]
+    for part, figures in held.items():
+        bounds = verdict.limits(tolerances, close_factor, widening, reference.noise.get(part))
+        figures |= verdict.applied(figures, tolerances, bounds)
     complete = "inference" in measured and all(each.record.status == "ok" for each in rounds)
     cell = rounds[0].record.cell
     return Verdict(

@@ -306,6 +306,14 @@ BAD = {
         "gate: {float32: {mean_kl: 0.1}}",
         [("gate.float32.mean_kl", "unknown key", "allowed here: relative_l2")],
     ),
+    "noise that widens beyond what is close": (
+        "gate: {float32: {close_factor: 2}}",
+        [("gate.float32.noise_ceiling", "5 is more than close_factor", "at most 2")],
+    ),
+    "noise in a lane of reduced precision": (
+        "gate: {int8: {noise_factor: 2}}",
+        [("gate.int8.noise_factor", "unknown key", "allowed here: relative_l2")],
+    ),
     "misspelt framework in an overlay": (
         "frameworks: {Jax: {env: jax}}",
         [("frameworks.Jax", "did you mean jax?", "name, url, license, rows")],

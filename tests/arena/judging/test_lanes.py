@@ -14,7 +14,7 @@ import miniatures
 import mistakes
 from arena import tensors
 from arena.configuration import loader
-from arena.judging import distances, losses, verdict
+from arena.judging import distances, losses, verdict, widening
 from frameworks.pytorch.models import losses as torch_losses
 from frameworks.pytorch.models.loading import arguments
 from mistakes import Model
@@ -56,8 +56,7 @@ def judged(name, imitation, found):
     """The lane's verdict and the figures by part, put together as validate.py does."""
     model, (outputs, loss, gradients) = reference(name)
     lane = lanes.IMITATIONS[imitation][0]
-    tolerances = dict(GATE[lane])
-    factor = tolerances.pop("close_factor")
+    tolerances, factor, _ = widening.parted(GATE[lane])
     own_outputs, own_loss, own_gradients = found
     parts = {}
     for task, output in own_outputs.items():

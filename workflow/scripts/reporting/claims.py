@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from arena.judging import verdict as judging
+from arena.judging.widening import parted
 from reporting.columns import ALL, BOOLEAN, NUMERIC, TASKS, TIMED, Row
 
 NAME_LIMIT = 200  # characters of a name: more is no name, and makes a table unreadable
@@ -24,6 +25,7 @@ SHORTEST_MS = 1e-3  # of an iteration: a call of a function of Python's takes lo
 RATIOS = 1e9  # of a ratio and its inverse
 FIRST_DAY = datetime.date(2015, 1, 1)  # no framework of the catalogue is older
 DATE = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?", re.ASCII)
+LIMIT = re.compile(r"\d{1,3}(?:\.\d{1,20})?(?:e-\d{1,2})?", re.ASCII)
 CODE = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 LANES = ("float32", "tf32", "bfloat16", "float16", "int8")
 STATES = ("ok", "failed", "unsupported")
@@ -95,6 +97,9 @@ def _words(row: Row, gate: Gate | None) -> Iterator[str]:
     code = row.get("reason_code")
     if code is not None and not CODE.fullmatch(code):
         yield f"column 'reason_code': {_short(code)}; expected a code of small letters, digits and dashes"
+    if widened(row.get("widened") or "") is None:
+        words = "expected a column of the gate and its limit, such as 'gradient_norm_error 0.003', more after '; '"
+        yield f"column 'widened': {_short(row['widened'])}; {words}"
 
 
 def _sizes(row: Row) -> Iterator[str]:
@@ -185,39 +190,49 @@ def _verdict(row: Row, gate: Gate | None) -> Iterator[str]:
         if value is None:
             continue
         limits = [each[figure][1] for each in _limits(row, gate) if figure in each]
-        if limits and all(_beyond(figure, value, limit) for limit in limits):
+        if limits and all(judging.beyond(figure, value, limit) for limit in limits):
             widest = min(limits) if figure in judging.AT_LEAST else max(limits)
             yield f"column {column!r}: {value:g}, yet the status is {row['status']}; the gate takes {widest:g}"
 
 
 def status(row: Row, gate: Gate | None) -> str:
-    """The row's status; ``close`` where it says ``pass`` with a figure beyond a tolerance of this configuration."""
+    """The row's status; ``close`` where it says ``pass`` with a figure beyond a tolerance of this configuration.
+
+    What the row says that noise widened counts up to the ceiling.
+    """
     found: str = row["status"]
     if found != "pass" or not gate or row.get("lane") not in gate:
         return found
-    (limits,) = _limits(row, gate)
-    beyond = (
-        _beyond(figure, row[column], limits[figure][0])
-        for column, figure in GATED.items()
-        if figure in limits and row.get(column) is not None
-    )
-    return "close" if any(beyond) else found
+    rules = parted(gate[row["lane"]])
+    bounds, ceilings = judging.limits(*rules), judging.ceilings(*rules)
+    said = widened(row.get("widened") or "") or {}
+    for column, figure in GATED.items():
+        value = row.get(column)
+        if figure not in bounds or value is None:
+            continue
+        limit = ceilings[figure] if column in said else bounds[figure][0]
+        if judging.beyond(figure, value, limit) or (
+            column in said and judging.beyond(figure, value, said[column])
+        ):
+            return "close"
+    return found
 
 
-def _limits(row: Row, gate: Gate) -> list[dict[str, tuple[float, float]]]:
+def widened(text: str) -> dict[str, float] | None:
+    """The limits in column `widened`, ``gradient_norm_error 0.003; …``, by column; None where it is of another form."""
+    found = {}
+    for part in text.split("; ") if text else ():
+        column, _, limit = part.partition(" ")
+        if column not in GATED or not LIMIT.fullmatch(limit):
+            return None
+        found[column] = float(limit)
+    return found
+
+
+def _limits(row: Row, gate: Gate) -> list[judging.Bounds]:
     """The limits of the row's lane; of every lane where it names none that is known."""
     lanes = [row["lane"]] if row.get("lane") in gate else list(gate)
-    return [
-        judging.limits(
-            {name: value for name, value in gate[lane].items() if name != "close_factor"},
-            gate[lane]["close_factor"],
-        )
-        for lane in lanes
-    ]
-
-
-def _beyond(figure: str, value: float, limit: float) -> bool:
-    return value < limit if figure in judging.AT_LEAST else value > limit
+    return [judging.limits(*parted(gate[lane])) for lane in lanes]
 
 
 def _date(text: str, latest: datetime.date) -> str:

@@ -172,6 +172,11 @@ CORRECTNESS = (
     Column("worst_tensor", "", "the weight with the worst gradient"),
     Column("noise_relative_l2", "ratio", "`relative_l2` of plain float32 PyTorch: the noise floor"),
     Column("noise_max_error", "ratio", "`max_error` of plain float32 PyTorch"),
+    Column(
+        "widened",
+        "",
+        "what passes only because that noise widens its tolerance, as `gradient_norm_error 0.003` (docs/gate.md)",
+    ),
 )
 
 MACHINE = (

@@ -9,6 +9,8 @@ from typing import Any
 
 from arena.contract.measured import Memory
 from arena.contract.round import Round
+from arena.contract.verdict import Parts
+from arena.judging import verdict as judging
 from arena.weights.source import Weights
 from reporting import generation, gpu, nodes, retry
 from reporting.columns import TIMED, Row
@@ -147,7 +149,24 @@ def verdict_figures(cell: RecordedCell) -> Row:
     figures |= {f"noise_{name}": floor.get(name) for name in ("relative_l2", "max_error")}
     # A cosine of 1 - 1e-9 would round to 1; it keeps its digits.
     rounded = {name: value if name == "gradient_cosine" else six(value) for name, value in figures.items()}
-    return rounded | {"worst_tensor": parts.training.worst_tensor}
+    return rounded | {"worst_tensor": parts.training.worst_tensor, "widened": _widened(parts)}
+
+
+def _widened(parts: Parts) -> str | None:
+    """The figures that pass only because noise widened their tolerances, each with what it was held to."""
+    found = []
+    for task, figures in vars(parts).items():
+        if figures is None or not (figures.tolerances and figures.widened):
+            continue
+        for name, own in figures.widened.items():
+            limit, value = figures.tolerances[name], getattr(figures, name)
+            if value is None or not judging.beyond(name, value, own):
+                continue
+            prefixed = task == "latency" or (task, name) == ("training", "loss_error")
+            column = f"{task}_{name}" if prefixed else name
+            # As the figures themselves are rounded: a cosine keeps its digits.
+            found.append(f"{column} {limit if name == 'gradient_cosine' else six(limit)}")
+    return "; ".join(found) or None
 
 
 def costs(cell: RecordedCell) -> Row:

@@ -120,6 +120,14 @@ def _check_durations(config: Config, basedir: Path) -> Iterator[Problem]:
             yield Problem(("protocol", phase, "max_seconds"), text)
 
 
+def _check_noise(config: Config, basedir: Path) -> Iterator[Problem]:
+    for lane, entry in config["gate"].items():
+        ceiling, close = entry.get("noise_ceiling", 1), entry["close_factor"]
+        if ceiling > close:
+            text = f"{ceiling} is more than close_factor; allowed: at most {close}"
+            yield Problem(("gate", lane, "noise_ceiling"), text)
+
+
 def _check_weights(config: Config, basedir: Path) -> Iterator[Problem]:
     for model, entry in config["models"].items():
         asked, path = entry["weights"], ("models", model)
@@ -410,6 +418,7 @@ CHECKS: dict[Callable[[Config, Path], Iterator[Problem]], list[tuple[str, ...]]]
     _check_durations: [
         ("protocol", phase, key) for phase in ("warmup", "sampling") for key in ("min_seconds", "max_seconds")
     ],
+    _check_noise: [("gate", "*", "close_factor"), ("gate", "*", "noise_ceiling")],
     _check_weights: [
         ("run", "models"),
         ("models", "*", "weights"),

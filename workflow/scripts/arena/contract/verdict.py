@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from arena.contract import codec
-from arena.contract.codec import Count
+from arena.contract.codec import Count, Later
 
 Judgement = Literal["pass", "close", "different"]
 
@@ -58,6 +58,14 @@ class Part:
     misshapen: Annotated[list[str] | None, "Weights with a gradient of another shape"] = None
     nonfinite: Annotated[list[str] | None, "Weights with a gradient that is not finite"] = None
     unexpected: Annotated[list[str] | None, "Gradients of no weight"] = None
+    tolerances: Annotated[
+        dict[str, float] | None, "What each figure was held to; null where the part is not judged", Later()
+    ] = None
+    widened: Annotated[
+        dict[str, float] | None,
+        "Where float32's noise widened that: the tolerance of the configuration, by figure",
+        Later(),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

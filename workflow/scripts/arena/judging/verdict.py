@@ -11,7 +11,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from arena.judging.widening import FIGURES as WIDENED
+from arena.judging.widening import Widening
+
 Figures = dict[str, Any]
+Bounds = dict[str, tuple[float, float]]  # by tolerance: the limits for pass and for close
 
 VERDICTS = ("pass", "close", "different")  # from best to worst
 
@@ -61,13 +65,24 @@ FLAWS = {
 TOP1_STEP = 1e-3
 
 
-def limits(tolerances: Mapping[str, float], close_factor: float) -> dict[str, tuple[float, float]]:
+def limits(
+    tolerances: Mapping[str, float],
+    close_factor: float,
+    widening: Widening | None = None,
+    noise: Mapping[str, Any] | None = None,
+) -> Bounds:
     """Each tolerance's limits for ``pass`` and for ``close``, both inclusive.
 
     A largest error t widens to t x factor; a least agreement t to 1 - (1 - t) x factor. Computed in
     decimal, so that 0.9999 and 10 give 0.999 and not its neighbour. A top-1 agreement of exactly 1
     widens as 1 - TOP1_STEP would, to 99 % at factor 10: one flip in 128 positions is close, one in four
-    is not. Raises ValueError for a missing or unknown tolerance and for values out of range.
+    is not.
+
+    With ``widening`` and the ``noise`` of the part that is judged, the limit for ``pass`` is what the noise
+    allows, if that is wider; at most t x ceiling (or 1 - (1 - t) x ceiling). The limit for ``close`` does not
+    move: noise makes no figure that is different any better.
+
+    Raises ValueError for a missing or unknown tolerance and for values out of range.
     """
     missing = set(TOLERANCES) - OPTIONAL - set(tolerances)
     unknown = set(tolerances) - set(TOLERANCES)
@@ -78,21 +93,73 @@ def limits(tolerances: Mapping[str, float], close_factor: float) -> dict[str, tu
         )
     if not 1.0 <= close_factor < math.inf:
         raise ValueError(f"close_factor: {close_factor}; expected a number of at least 1")
-    factor, bounds = Decimal(str(close_factor)), {}
+    if widening and widening.ceiling > close_factor:
+        raise ValueError(
+            f"noise_ceiling: {widening.ceiling}; expected at most close_factor, which is {close_factor}"
+        )
+    bounds = {}
     tolerances = {**tolerances, "printed_loss_error": min(tolerances["loss_error"], PRINTED_LOSS)}
     for name, value in tolerances.items():
         if not (0.0 <= value <= 1.0 if name in AT_LEAST else 0.0 < value < math.inf):
             expected = "a share from 0 to 1" if name in AT_LEAST else "a positive number"
             raise ValueError(f"tolerances: {name} = {value}; expected {expected}")
-        exact = Decimal(str(value))
-        if name not in AT_LEAST:
-            bounds[name] = (value, float(exact * factor))
-            continue
-        slack = 1 - exact
-        if name == "top1_agreement":
-            slack = max(slack, Decimal(str(TOP1_STEP)))
-        bounds[name] = (value, float(min(exact, 1 - slack * factor)))
+        passing = _widened(name, value, widening, noise) if widening and noise else value
+        bounds[name] = (passing, _times(name, value, close_factor))
     return bounds
+
+
+def _times(name: str, value: float, factor: float) -> float:
+    """A tolerance ``factor`` times as wide."""
+    exact, times = Decimal(str(value)), Decimal(str(factor))
+    if name not in AT_LEAST:
+        return float(exact * times)
+    slack = 1 - exact
+    if name == "top1_agreement":
+        slack = max(slack, Decimal(str(TOP1_STEP)))
+    return float(min(exact, 1 - slack * times))
+
+
+def _widened(name: str, value: float, widening: Widening, noise: Mapping[str, Any]) -> float:
+    """The tolerance, or what the noise allows if that is wider, up to the ceiling."""
+    error = widening.error(name, noise)
+    if error is None:
+        return value
+    ceiling = _times(name, value, widening.ceiling)
+    return max(ceiling, min(value, 1.0 - error)) if name in AT_LEAST else min(ceiling, max(value, error))
+
+
+def ceilings(
+    tolerances: Mapping[str, float], close_factor: float, widening: Widening | None
+) -> dict[str, float]:
+    """The limit for ``pass`` of each tolerance, however great the noise is."""
+    bounds = limits(tolerances, close_factor, widening)
+    widest = {name: passing for name, (passing, _) in bounds.items()}
+    if widening:
+        widest |= {name: _times(name, tolerances[name], widening.ceiling) for name in WIDENED}
+    return widest
+
+
+def beyond(figure: str, value: float, limit: float) -> bool:
+    """Whether a figure does not keep a limit: below a least agreement, above a largest error; NaN keeps none."""
+    return not (value >= limit if figure in AT_LEAST else value <= limit)
+
+
+def applied(
+    figures: Mapping[str, Any], tolerances: Mapping[str, float], bounds: Bounds
+) -> dict[str, dict[str, float]]:
+    """What a part's figures were held to: ``tolerances`` by figure, ``widened`` where noise moved one.
+
+    ``widened`` has the tolerance of the configuration, from which it was moved.
+    """
+    held = {
+        figure: bounds[name][0]
+        for figure, (_, name) in FIGURES.items()
+        if figures.get(figure) is not None and name in bounds
+    }
+    widened = {
+        figure: tolerances[figure] for figure in held if tolerances.get(figure, held[figure]) != held[figure]
+    }
+    return {"tolerances": held, "widened": widened}
 
 
 def worst(by_round: Mapping[int, Figures]) -> Figures:
@@ -128,19 +195,27 @@ def worst_tokens(by_round: Mapping[int, Figures]) -> Figures:
     return by_round[number] | {"rounds": {"tokens_ok": number}}
 
 
-def judge(parts: Mapping[str, Figures], tolerances: Mapping[str, float], close_factor: float) -> Figures:
+def judge(
+    parts: Mapping[str, Figures],
+    tolerances: Mapping[str, float],
+    close_factor: float,
+    widening: Widening | None = None,
+    noise: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Figures:
     """The verdict on a cell: ``verdict``, ``parts`` (a verdict each) and ``reasons`` in words.
 
     ``parts`` maps ``inference``, ``latency``, ``decode`` and ``training`` (those that were measured) to
-    figures. A part passes if it is whole (right shape, finite, no gradient missing), has every figure that
-    is REQUIRED, and all its figures keep their tolerances; it is ``close`` if they keep the widened ones
-    of ``limits``; else ``different``. Tokens are right or ``different``. The cell is as good as its worst
-    part.
+    figures, ``noise`` likewise to those of float32 PyTorch. A part passes if it is whole (right shape,
+    finite, no gradient missing), has every figure that is REQUIRED, and all its figures keep their tolerances
+    (see ``limits``); it is ``close`` if they keep the widened ones; else ``different``. Tokens are right or
+    ``different``. The cell is as good as its worst part.
     """
-    bounds = limits(tolerances, close_factor)
+    limits(tolerances, close_factor, widening)
     verdicts, reasons = {}, []
     for part, figures in parts.items():
-        verdicts[part], why = _judge_part(part, figures, bounds)
+        floor = (noise or {}).get(part) or {}
+        bounds = limits(tolerances, close_factor, widening, floor)
+        verdicts[part], why = _judge_part(part, figures, bounds, tolerances, floor)
         reasons += [f"{part}: {reason}" for reason in why]
     if not verdicts:
         raise ValueError("no part to judge; expected at least one of " + ", ".join(REQUIRED))
@@ -148,7 +223,11 @@ def judge(parts: Mapping[str, Figures], tolerances: Mapping[str, float], close_f
 
 
 def _judge_part(
-    part: str, figures: Figures, bounds: Mapping[str, tuple[float, float]]
+    part: str,
+    figures: Figures,
+    bounds: Bounds,
+    tolerances: Mapping[str, float],
+    noise: Mapping[str, Any],
 ) -> tuple[str, list[str]]:
     """The verdict on one part, and why it is no ``pass``."""
     reasons = []
@@ -177,12 +256,17 @@ def _judge_part(
         if tolerance not in bounds:
             continue
         passing, closing = bounds[tolerance]
-        sign = 1.0 if tolerance in AT_LEAST else -1.0
-        if sign * value >= sign * passing:  # false for NaN, so that NaN never passes
+        if not beyond(tolerance, value, passing):
             continue
-        near = sign * value >= sign * closing
-        verdict = max(verdict, "close" if near else "different", key=VERDICTS.index)
-        comparison = f"{_number(figure, value)} {'<' if sign > 0 else '>'} {_number(figure, passing)}"
+        far = beyond(tolerance, value, closing)
+        verdict = max(verdict, "different" if far else "close", key=VERDICTS.index)
+        sign = "<" if tolerance in AT_LEAST else ">"
+        comparison = f"{_number(figure, value)} {sign} {_number(figure, passing)}"
+        own = tolerances.get(figure, passing)
+        if own != passing:
+            comparison += (
+                f" (float32's noise, {_number(figure, noise[figure])}, widens {_number(figure, own)})"
+            )
         reasons.append(f"{words} {comparison}{_place(figure, figures)}")
     return verdict, reasons
 

@@ -16,6 +16,7 @@ from arena.contract.cell import TaskName
 from arena.contract.round import Round
 from arena.contract.verdict import Verdict
 from arena.judging import verdict as judging
+from arena.judging.widening import parted
 from reporting import markdown as md
 from reporting import series, stated
 from reporting.columns import TIMED, Row
@@ -203,35 +204,41 @@ class GateLine:
 
 
 def verdict_lines(verdict: Verdict | None, tolerances: Mapping[str, float]) -> list[GateLine]:
-    """Each of the gate's figures, held against its precision's tolerances (with their ``close_factor``)."""
-    plain = {name: value for name, value in tolerances.items() if name != "close_factor"}
-    bounds = judging.limits(plain, tolerances["close_factor"])
+    """Each of the gate's figures, held against its precision's ``tolerances``, as the configuration has them."""
+    plain, factor, widening = parted(tolerances)
     lines = []
     for part, figures in vars(verdict.parts).items() if verdict else ():
+        bounds = judging.limits(plain, factor, widening, verdict.noise.get(part) if verdict else None)
         for name, value in vars(figures).items() if figures else ():
             if isinstance(value, bool) or value is None or isinstance(value, (dict, list)):
                 continue
             shown = f"{value:.3g}" if isinstance(value, float) and value < 0.99 else str(value)
             tolerance = judging.FIGURES.get(name, ("", ""))[1]
             place = (
-                _place(name, value, bounds[tolerance], tolerances["close_factor"])
-                if tolerance in bounds
-                else {}
+                _place(name, value, bounds[tolerance], factor, plain.get(name)) if tolerance in bounds else {}
             )
             lines.append(GateLine(part, name.replace("_", " "), shown, **place))
     return lines
 
 
-def _place(name: str, value: float, bounds: tuple[float, float], factor: float) -> dict[str, Any]:
-    """Where a figure lies: an error by itself, an agreement by what it lacks of 1."""
+def _place(
+    name: str, value: float, bounds: tuple[float, float], factor: float, plain: float | None
+) -> dict[str, Any]:
+    """Where a figure lies: an error by itself, an agreement by what it lacks of 1.
+
+    ``plain`` is its tolerance before noise widened it, None for one that is in no configuration.
+    """
     passing, closing = bounds
     if name in judging.AT_LEAST:
-        lack, allowed, sign = 1 - value, 1 - closing, "≥"
+        lack, allowed, keeps, sign = 1 - value, 1 - closing, 1 - passing, "≥"
     else:
-        lack, allowed, sign = value, closing, "≤"
-    at = factor * lack / allowed
+        lack, allowed, keeps, sign = value, closing, passing, "≤"
+    widened = plain not in (None, passing)
+    close = float(f"{allowed / keeps:.4g}") if widened else factor
+    at = close * lack / allowed
+    words = f"{passing:.4g}, widened from {plain:g} by noise" if widened else f"{passing:g}"
     return {
-        "tolerance": f"{sign} {passing:g}",
+        "tolerance": f"{sign} {words}",
         "at": float(f"{at:.4g}") if math.isfinite(at) else None,
-        "close": factor,
+        "close": close,
     }

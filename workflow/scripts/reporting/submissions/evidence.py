@@ -11,6 +11,7 @@ from arena.contract import codec
 from arena.contract.round import Round
 from arena.contract.verdict import Verdict
 from arena.judging import verdict as judging
+from arena.judging.widening import parted
 from arena.weights import source
 from reporting import allotments
 from reporting.claims import LANES
@@ -221,8 +222,7 @@ def _gate(gate: dict[str, Any]) -> dict[str, dict[str, float]]:
             raise ValueError(f"gate.{lane}: expected tolerances with close_factor")
         if not all(type(value) in (int, float) for value in tolerances.values()):
             raise ValueError(f"gate.{lane}: expected numbers")
-        rest = {name: value for name, value in tolerances.items() if name != "close_factor"}
-        judging.limits(rest, tolerances["close_factor"])
+        judging.limits(*parted(tolerances))
     return gate
 
 

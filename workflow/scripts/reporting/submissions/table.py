@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from arena.contract.verdict import Verdict
+from arena.contract.verdict import Parts, Verdict
 from arena.judging import verdict as judging
+from arena.judging.widening import parted
 from arena.weights import source
 from reporting import rows
 from reporting.columns import Row
@@ -80,10 +81,23 @@ def _judged(cell: RecordedCell, theirs: Gate, ours: Gate) -> RecordedCell:
     here, reasons = judge(claimed, ours[claimed.lane])
     rank = judging.VERDICTS.index
     verdict = here if again == claimed.verdict else max(here, claimed.verdict, key=rank)
+    held = replace(claimed, parts=_held(claimed, ours[claimed.lane]))
     if verdict == claimed.verdict:
-        return cell
+        return replace(cell, verdict=held)
     words = [f"{part}: {why}" for part, why in reasons]
-    return replace(cell, verdict=_with(claimed, verdict, words))
+    return replace(cell, verdict=_with(held, verdict, words))
+
+
+def _held(claimed: Verdict, ours: Mapping[str, float]) -> Parts:
+    """The parts of a verdict with the tolerances that are ours, in place of those that it says it was held to."""
+    tolerances, factor, widening = parted(ours)
+    parts = dict(vars(claimed.parts))
+    for name, figures in parts.items():
+        if figures is None or figures.verdict is None:
+            continue
+        bounds = judging.limits(tolerances, factor, widening, claimed.noise.get(name))
+        parts[name] = replace(figures, **judging.applied(vars(figures), tolerances, bounds))
+    return Parts(**parts)
 
 
 def _with(claimed: Verdict, verdict: str, reasons: list[str]) -> Verdict:

@@ -8,6 +8,7 @@ from arena.contract.round import Round
 from arena.contract.verdict import Part, Verdict
 from arena.judging import distances
 from arena.judging import verdict as judging
+from arena.judging.widening import parted
 from reporting.submissions import lines
 
 FINE = 1e-6  # relative difference of two figures that should be one: both went through a float
@@ -57,7 +58,6 @@ def judge(judged: Verdict, gate: Mapping[str, float]) -> tuple[str, list[tuple[s
 
     What could not be computed is null there; where the gate needs it, the part is different.
     """
-    tolerances = {name: value for name, value in gate.items() if name != "close_factor"}
     held = {}
     for part in GATED:
         figures = getattr(judged.parts, part)
@@ -69,7 +69,7 @@ def judge(judged: Verdict, gate: Mapping[str, float]) -> tuple[str, list[tuple[s
             held[part] = {name: value for name, value in vars(figures).items() if value is not None}
     if "inference" not in held:
         return "different", [("inference", "no figures")]
-    result = judging.judge(held, tolerances, gate["close_factor"])
+    result = judging.judge(held, *parted(gate), judged.noise)
     pairs = [tuple(reason.split(": ", 1)) for reason in result["reasons"]]
     return result["verdict"], [(part, why) for part, why in pairs]
 
