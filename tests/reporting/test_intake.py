@@ -219,6 +219,30 @@ def test_between_the_two_limits_a_claim_of_pass_is_shown_as_close(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("error", "widened", "status"),
+    [
+        ("2e-4", "relative_l2 0.00025", "pass"),
+        ("2e-4", "", "close"),
+        ("2e-4", "max_error 0.002", "close"),  # of another figure
+        ("2e-4", "relative_l2 0.00015", "close"),
+        ("5e-4", "relative_l2 0.0006; max_error 0.002", "close"),  # beyond the ceiling
+    ],
+)
+def test_what_noise_widened_counts_up_to_the_ceiling(tmp_path, error, widened, status):
+    path = write_rows(tmp_path / "a.csv", ours(relative_l2=error, widened=widened))
+    assert intake.published([path], gate=submitted.GATE)[0]["status"] == status
+
+
+@pytest.mark.parametrize(
+    "text", ["relative_l2", "relative_l2 1e9999", "loss 0.1", "relative_l2 0.1;max_error 1"]
+)
+def test_a_widening_that_is_none_is_refused(tmp_path, text):
+    path = write_rows(tmp_path / "a.csv", ours(widened=text))
+    with pytest.raises(ValueError, match=r"column 'widened': .*expected a column of the gate and its limit"):
+        intake.published([path], gate=submitted.GATE)
+
+
+@pytest.mark.parametrize(
     ("changes", "words"),
     [
         (

@@ -135,6 +135,23 @@ def test_training_loss_of_every_round_is_judged(cell):
     assert found["reasons"] == ["training: loss error 5e-4 > 1e-4 (round 2)"]
 
 
+def test_noise_of_the_reference_widens_a_tolerance_and_the_verdict_says_so(cell):
+    cell.output(2, latency=noisy(cell.outputs["latency.output"], 2e-4))
+    assert cell.judge()["verdict"] == "close"
+    facts = files.read_json(cell.directory / "reference.json")
+    facts["noise"]["latency"]["relative_l2"] = 5e-6
+    files.write_json(cell.directory / "reference.json", facts)
+    found = cell.judge(**{"--widening": ['{"factor": 50, "ceiling": 3}']})
+    assert (found["verdict"], found["reasons"]) == ("pass", [])
+    latency = found["parts"]["latency"]
+    assert latency["tolerances"]["relative_l2"] == pytest.approx(2.5e-4)
+    assert (latency["tolerances"]["max_error"], latency["widened"]) == (1e-3, {"relative_l2": 1e-4})
+    assert found["parts"]["inference"]["tolerances"]["relative_l2"] == 1e-4
+    assert found["parts"]["inference"]["widened"] == found["parts"]["training"]["widened"] == {}
+    assert cell.judge(**{"--widening": ['{"factor": 50, "ceiling": 1}']})["verdict"] == "close"
+    assert "noise_ceiling: 11" in cell.refused(**{"--widening": ['{"factor": 50, "ceiling": 11}']})
+
+
 @pytest.mark.parametrize("key, part", [("loss", "inference"), ("training_loss", "training")])
 def test_loss_that_is_not_finite_is_different(cell, key, part):
     cell.record(2, **{key: None})  # how a round writes NaN

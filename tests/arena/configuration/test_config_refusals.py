@@ -308,7 +308,7 @@ BAD = {
     ),
     "noise that widens beyond what is close": (
         "gate: {float32: {close_factor: 2}}",
-        [("gate.float32.noise_ceiling", "5 is more than close_factor", "at most 2")],
+        [("gate.float32.noise_ceiling", "3 is more than close_factor", "at most 2")],
     ),
     "noise in a lane of reduced precision": (
         "gate: {int8: {noise_factor: 2}}",

@@ -106,9 +106,10 @@ def test_the_lanes_own_rounding_passes(name, imitation):
     result, parts = judged(name, imitation, found)
     print_row(name, imitation, parts, result["verdict"])
     assert (result["verdict"], result["reasons"]) == ("pass", [])
-    # Far from float32, or it would be no imitation; near enough that the tolerance is not idle.
+    # Beyond what passes as float32 however great its noise is; near enough that the tolerance is not idle.
     tolerance = GATE[lanes.IMITATIONS[imitation][0]]["relative_l2"]
-    assert 1e-4 < parts["inference"]["relative_l2"] < tolerance
+    ceiling = verdict.ceilings(*widening.parted(GATE["float32"]))["relative_l2"]
+    assert ceiling < parts["inference"]["relative_l2"] < tolerance
     if name in MEASURED:
         assert tolerance < 20 * parts["inference"]["relative_l2"]
 
