@@ -33,6 +33,7 @@ function update(isNewPlace = false) {
     showCharts(place, here.at(-1));
     showCurves(current, machine ?? here.at(-1).keys.platform[0]);
     showHistory(current, machine ?? here.at(-1).keys.platform[0]);
+    showLosses(current, machine ?? here.at(-1).keys.platform[0]);
   });
   showCell();
 }

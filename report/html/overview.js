@@ -101,8 +101,8 @@ function arranged(figure, points, { unit, more }, costUnit) {
   };
 }
 
-function isFree([left, bottom, width, height], taken, right) {
-  if (left < 0 || left + width > right || bottom < 0 || bottom + height > HEIGHT) return false;
+function isFree([left, bottom, width, height], taken, right, top = HEIGHT) {
+  if (left < 0 || left + width > right || bottom < 0 || bottom + height > top) return false;
   return taken.every(([x, y, w, h]) => left + width < x || x + w < left || bottom + height < y || y + h < bottom);
 }
 

@@ -5,7 +5,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const EVERY = "*"; // machine, lane: all of them
 const DEFAULTS = {
   tab: "overview", machine: data.names.platform[0], framework: "", lane: "", view: "compatible", q: "",
-  sort: "", down: "", cell: "", task: "inference_ms", against: "error", along: "work", measure: "rate",
+  sort: "", down: "", cell: "", task: "inference_ms", against: "error", along: "work", measure: "rate", loses: "kl",
 };
 const state = { ...DEFAULTS };
 

@@ -46,6 +46,16 @@ def test_a_failed_task_of_a_cell_that_was_measured(tmp_path):
     assert (failure.code, failure.detail) == ("timeout", "900 s")
 
 
+def test_a_text_that_was_not_predicted_is_a_failure_of_its_own(tmp_path):
+    rounds = good("eager") + good("compiled")
+    rounds[3]["quality"] = records.ended_task("failed", "error", "ValueError: no")
+    rounds[3]["quality"] = {key: rounds[3]["quality"][key] for key in ("status", "reason")}
+    rounds[3]["quality"] |= {"tokens": None, "loss": None, "seconds": None}
+    (failure,) = found(tmp_path, rounds, BOTH)
+    assert (failure.cell, failure.task, failure.round) == ("local/Tiny/compiled", "quality", 1)
+    assert (failure.code, failure.detail) == ("error", "ValueError: no")
+
+
 def test_a_round_that_was_measured_again_for_a_raised_limit_is_known(tmp_path):
     rounds = good("eager") + good("compiled")
     rounds[5] |= {"limits": LIMITS | {"raised": "timeout_s is 900"}}

@@ -238,6 +238,22 @@ def figure(part="inference", **changes):
     return lambda changed: submitted.of(changed, "verdict")["parts"][part].update(changes)
 
 
+def text_of(told=None, **changes):
+    """Figures of a text in the verdict, ``changes`` among them, and in round 1 what it ``told`` of it."""
+    figures = dict.fromkeys(("perplexity_change_error", "mean_kl", "mean_kl_error"), 1e-3)
+    figures |= {"tokens": 64, "kl_positions": 4, "reference_perplexity": 60.0, "perplexity": 63.0}
+    figures |= {"perplexity_change": 0.05, "top1_agreement": 0.9, "note": None} | changes
+
+    def change(changed):
+        submitted.of(changed, "round")["quality"] = told
+        submitted.of(changed, "verdict")["parts"]["quality"] = figures
+
+    return change
+
+
+PREDICTED = {"status": "ok", "reason": None, "tokens": 64, "loss": 4.143134726391533, "seconds": 2.0}  # of 63
+
+
 def header(**changes):
     return lambda changed: changed[0].update(changes)
 
@@ -329,6 +345,16 @@ FORGED = {
     "no commit": (edit("round", commit=None), r"commit: 'null'; expected the commit of a clean checkout"),
     "compiling in no time": (edit("round", compile_s=-1.0), r"compile_s: -1\.0; expected nothing below 0"),
     "sums in words": (edit("round", sums={"outputs": "right"}), r"sums\.outputs: 'right'; expected a SHA-256"),
+    "a text that nobody predicted": (text_of(), r"figures of a text of 64 tokens, yet round 1 predicted None"),
+    "a text of another length": (text_of(PREDICTED, tokens=65), r"a text of 65 tokens, yet round 1 predicted 64"),
+    "a text better than said": (
+        text_of(PREDICTED, perplexity_change=-0.05), r"perplexity 63 of the reference's 60 is no change by -0\.05"
+    ),
+    "a text's loss of another": (
+        text_of(PREDICTED, perplexity=60.0, perplexity_change=0.0), r"perplexity 60, yet round 1 printed the loss 4\.14"
+    ),
+    "more than every token right": (text_of(PREDICTED, top1_agreement=1.5), r"top1_agreement: 1\.5; expected 1 at"),
+    "a negative divergence": (text_of(PREDICTED, mean_kl=-1e-3), r"parts\.quality\.mean_kl: -0\.001; expected nothing"),
     "pass with relative L2 0.9": (
         figure(relative_l2=0.9), r"verdict pass, yet its figures make it different.*relative L2 9e-1 > 1e-4"
     ),
@@ -376,6 +402,7 @@ def test_a_forged_submission_is_refused_with_file_place_and_reason(tmp_path, tex
 def test_the_one_that_is_not_forged_is_taken(tmp_path, text):
     read(tmp_path, submitted.forged(text, lambda changed: None))
     read(tmp_path, text.replace("\n", "\r\n"))  # as a checkout on Windows may have it
+    read(tmp_path, submitted.forged(text, text_of(PREDICTED)))
 
 
 BROKEN = {

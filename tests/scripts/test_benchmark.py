@@ -126,6 +126,47 @@ def test_a_repeat_is_warm_and_is_skipped_where_round_one_failed(model):
     assert skipped.status == "failed" and skipped.reason.code == "skipped" and outputs == {}
 
 
+TEXT = {
+    "quality.input_ids": np.random.default_rng(4).integers(0, 4, size=(3, 1, 32)),
+    "quality.target": np.random.default_rng(5).integers(0, 4, size=(3, 32)),
+}
+
+
+def predicting(model, number=1, **options):
+    """benchmark.py on an adapter whose logits of n tokens are 0, 1/8, 2/8 … with a text to predict."""
+    tensors.save(model / "inputs.safetensors", tensors.load(model / "inputs.safetensors") | TEXT)
+    where, protocol = model / f"predicted-{number}", jobs.protocol(tasks=["inference"])
+    first = {"first": model / "predicted-1" / "result.json"} if number > 1 else {}
+    paths = jobs.paths(model, where, adapter=jobs.ADAPTERS / "conforming.py", **first)
+    cell = jobs.cell(model="Tiny", predicts=True, protocol=protocol, options=options)
+    subprocess.run(jobs.command(cell, paths, where / "process.log", number=number), check=True, timeout=120)
+    return rounds.read(where / "result.json"), tensors.load(where / "outputs.safetensors")
+
+
+def test_round_one_predicts_the_text_and_no_other_does(model):
+    record, outputs = predicting(model)
+    told = record.quality
+    assert (told.status, told.tokens, list(record.tasks)) == ("ok", 96, ["inference"])
+    logits = (np.arange(32 * 4) / 8).reshape(32, 4)  # of every window, whatever its tokens are
+    exact = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    by_hand = np.concatenate([exact[np.arange(32), target] for target in TEXT["quality.target"]])
+    np.testing.assert_allclose(outputs["quality.log_probability"], by_hand, rtol=1e-6)
+    assert told.loss == pytest.approx(-by_hand.mean(), rel=1e-6)
+    assert outputs["quality.likeliest"].tolist() == [3] * 96
+    np.testing.assert_array_equal(outputs["quality.logits"], np.tile(logits[15::16], (3, 1)))
+    repeat, outputs = predicting(model, number=2)
+    assert repeat.status == "ok" and repeat.quality is None
+    assert not [name for name in outputs if name.startswith("quality")]
+
+
+def test_a_text_that_fails_costs_no_task(model):
+    record, outputs = predicting(model, fault="text")
+    assert (record.status, record.tasks["inference"].status) == ("ok", "ok")
+    assert (record.quality.status, record.quality.reason.code) == ("failed", "error")
+    assert record.quality.reason.detail == "RuntimeError: no other text than its own"
+    assert record.log_tail and list(outputs) == ["inference.output"]
+
+
 def test_a_task_that_the_framework_cannot_do_is_recorded_and_not_run(model):
     reason = Reason(code="no-training", detail="It runs inference only.")
     options = {"fault": "segfault", "during": "training"}

@@ -9,6 +9,7 @@ import pytest
 import make_inputs
 import miniatures
 from arena import tensors
+from runner import REPOSITORY
 
 every_model = pytest.mark.parametrize("name", miniatures.MODELS)
 
@@ -132,3 +133,26 @@ def test_script_writes_every_input(tmp_path):
     assert written.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(written[name], array, strict=True)
+
+
+def test_a_text_comes_with_the_inputs(tmp_path, capsys):
+    model, out = miniatures.model("SmolLM2-135M"), tmp_path / "inputs.safetensors"
+    options = ["--model-config", json.dumps(model), "--out", str(out)]
+    make_inputs.main([*options, "--text", str(REPOSITORY / model["workload"]["quality"]["tokens"])])
+    written = tensors.load(out)
+    shapes = {name: array.shape for name, array in written.items() if name.startswith(("quality", "calibr"))}
+    assert shapes == {
+        "quality.input_ids": (2, 1, 128),
+        "quality.target": (2, 128),
+        "calibration.input_ids": (1, 1, 128),
+    }
+    assert bytes(written["quality.input_ids"][0, 0, :18].tolist()) == b"Sir Walter Elliot,"
+    np.testing.assert_array_equal(
+        written["quality.target"].ravel()[:-1], written["quality.input_ids"].ravel()[1:]
+    )
+    short = tmp_path / "short.txt"
+    short.write_text("1 2 3")
+    with pytest.raises(
+        SystemExit, match=r"short.txt: 3 tokens; expected 385 for 2 windows and 1 examples of 128"
+    ):
+        make_inputs.main([*options, "--text", str(short)])

@@ -145,3 +145,18 @@ def test_without_weights_there_is_no_reference_but_the_reason(tmp_path):
     )
     assert tensors.load(paths["reference"]) == tensors.load(paths["gradients"]) == {}
     assert files.read_json(paths["summary"]) == reason
+
+
+def test_a_text_is_predicted_window_by_window_in_float64():
+    """Each window by itself: the second does not know the first."""
+    name = "SmolLM2-135M"
+    config, weights = miniatures.config(name), miniatures.weights(name)
+    ids = np.arange(1, 42).reshape(1, 41) * 7 % 512
+    text = {"quality.input_ids": ids[:, :40].reshape(2, 1, 20), "quality.target": ids[:, 1:].reshape(2, 20)}
+    found = compute_reference.predictions(config, weights, text)
+    module = load(config["definition"], config, weights, torch.float64).eval()
+    with torch.no_grad():
+        alone = module(torch.from_numpy(text["quality.input_ids"][1])).log_softmax(-1)[0].numpy()
+    expected = alone[np.arange(20), text["quality.target"][1]]
+    np.testing.assert_allclose(found["log_probability"][20:], expected, rtol=1e-10)
+    assert found["logits"].shape == (2, 512) and found["logits"].dtype == np.float64

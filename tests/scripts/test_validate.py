@@ -10,7 +10,7 @@ import pytest
 import records
 import validate
 from arena import files, tensors
-from arena.judging import losses
+from arena.judging import losses, quality
 from judged_cell import NOTHING, OK, ROUNDS, TARGET, TOLERANCES, JudgedCell
 
 
@@ -48,6 +48,7 @@ def test_rounds_that_agree_pass(cell):
     assert [found[key] for key in ("platform", "model", "row", "lane")] == ["local", "m", "r", "float32"]
     assert found["noise"] == cell.noise
     assert found["parts"].pop("decode") is None  # the model does not generate
+    assert found["parts"].pop("quality") is None  # nor does anybody ask for its text
     assert {part: figures["verdict"] for part, figures in found["parts"].items()} == {
         "inference": "pass",
         "latency": "pass",
@@ -205,7 +206,8 @@ def test_cell_without_outputs_has_no_verdict(cell, status, code):
     tensors.save(cell.directory / "gradients.safetensors", {})
     found = cell.judge()
     assert found["verdict"] is None
-    assert found["parts"] == dict.fromkeys(("inference", "latency", "training"), NOTHING) | {"decode": None}
+    unasked = {"decode": None, "quality": None}
+    assert found["parts"] == dict.fromkeys(("inference", "latency", "training"), NOTHING) | unasked
     assert found["reasons"] == [f"{status} ({code}): so it is"]
 
 
@@ -317,3 +319,59 @@ def test_without_weights_there_is_no_verdict(cell):
     found = cell.judge()
     assert (found["verdict"], found["noise"]) == (None, {})
     assert found["reasons"] and all("no-weights" in text for text in found["reasons"])
+
+
+TEXT = np.random.default_rng(8).integers(0, 9, size=(2, 32))
+
+
+def predicts(cell, number=1, of=None, **record):
+    """Have round ``number`` predict a text as the reference does, or as ``of`` makes of its logits."""
+    logits = np.random.default_rng(9).normal(size=(2, 1, 32, 9))
+    reference = tensors.load(cell.directory / "reference.safetensors")
+    for folder, kept, found in (
+        ("reference", reference, logits),
+        (f"round-{number}", cell.outputs, (of or np.array)(logits).astype(np.float32)),
+    ):
+        text = quality.Predictions()
+        for window, target in zip(found, TEXT, strict=True):
+            text.add(window, target)
+        named = {f"quality.{name}": array for name, array in text.tensors().items()}
+        tensors.save(cell.directory / f"{folder}.safetensors", kept | named)
+    told = {"status": "ok", "reason": None, "tokens": 64, "loss": 2.0, "seconds": 0.1}
+    cell.record(number, quality=told | record)
+
+
+def test_what_users_lose_is_told_and_not_judged(cell):
+    predicts(cell, of=lambda logits: 0.5 * logits)
+    found = cell.judge()
+    assert (found["verdict"], found["reasons"]) == ("pass", [])
+    text = found["parts"]["quality"]
+    assert (text["tokens"], text["kl_positions"], text["note"]) == (64, 4, None)
+    assert text["mean_kl"] > 0.05 and text["top1_agreement"] == 1.0  # half the logits have the same order
+    assert text["perplexity_change"] == pytest.approx(text["perplexity"] / text["reference_perplexity"] - 1)
+
+
+def test_a_text_that_was_not_predicted_to_its_end_is_a_reason_and_no_verdict(cell):
+    reason = {"code": "error", "detail": "out of ink"}
+    predicts(cell, status="failed", reason=reason, tokens=None, seconds=None)
+    found = cell.judge()
+    assert (found["verdict"], found["parts"]["quality"]) == ("pass", None)
+    assert found["reasons"] == ["quality: failed (error): out of ink"]
+
+
+def test_an_infinite_perplexity_is_written_as_null(cell):
+    def impossible(logits):
+        changed = np.array(logits)
+        changed[0, 0, 0] = 0
+        changed[0, 0, 0, TEXT[0, 0]] = -1e6
+        return changed
+
+    predicts(cell, of=impossible)
+    text = cell.judge()["parts"]["quality"]
+    assert text["perplexity"] is None and text["top1_agreement"] > 0.9
+
+
+def test_a_reference_without_the_text_is_refused(cell):
+    told = {"status": "ok", "reason": None, "tokens": 64, "loss": 2.0, "seconds": 0.1}
+    cell.record(1, quality=told)
+    assert "no tensors 'quality.…'; compute the reference again" in cell.refused()

@@ -82,7 +82,7 @@ def unsupported_cell(row, model, platform):
 
 def unsupported_tasks(wildcards):
     """The tasks that the row's framework cannot do, each with its reason, {code, why}."""
-    entry = CONFIG["frameworks"][framework(wildcards)["id"]]
+    entry = entry_of(wildcards.row)
     return frameworks.unsupported_tasks(entry)
 
 
@@ -219,6 +219,11 @@ def cell_as_json(platform, model, row):
     return codec.to_text(cell_record(platform, model, row))
 
 
+def entry_of(row):
+    """What the configuration says of the row's framework."""
+    return CONFIG["frameworks"][FRAMEWORKS[row]["id"]]
+
+
 @cache
 def cell_record(platform, model, row):
     """The contract's record of a cell, from the configuration."""
@@ -250,6 +255,7 @@ def cell_record(platform, model, row):
             )
             for task, why in unsupported_tasks(wildcards).items()
         },
+        predicts=predicts(model) and frameworks.reduces(entry_of(row)),
     )
 
 
@@ -266,7 +272,7 @@ def protocol(wildcards):
         tasks=[
             task
             for task in PROTOCOL["tasks"]
-            if task != "decode" or decode_tokens(wildcards)
+            if task != "quality" and (task != "decode" or decode_tokens(wildcards))
         ],
         warmup=codec.decode(Warmup, PROTOCOL["warmup"]),
         sampling=codec.decode(Sampling, PROTOCOL["sampling"]),

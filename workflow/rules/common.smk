@@ -212,6 +212,19 @@ def workload_config(wildcards):
     return as_json({"workload": MODELS[wildcards.model]["workload"]})
 
 
+def text_file(wildcards):
+    """Token ids of the text that the model predicts, if its workload has one."""
+    asked = MODELS[wildcards.model]["workload"].get("quality")
+    return here(ROOT / asked["tokens"]) if asked else []
+
+
+def predicts(model):
+    """Whether the model's rows are asked to predict a text."""
+    return "quality" in PROTOCOL["tasks"] and bool(
+        MODELS[model]["workload"].get("quality")
+    )
+
+
 def definition(wildcards):
     return MODELS[wildcards.model]["definition"]
 

@@ -26,9 +26,10 @@ rule reference:
         ),
         loss=loss,
         decode_tokens=decode_tokens,
+        quality=lambda wildcards: "--quality" if predicts(wildcards.model) else "",
     message:
         "{wildcards.model}: compute the float64 reference"
     shell:
         "python {input.script:q} --weights {input.weights:q} --config {input.config:q} --inputs {input.inputs:q}"
-        " --loss {params.loss:q} --decode-tokens {params.decode_tokens} --threads {threads}"
+        " --loss {params.loss:q} --decode-tokens {params.decode_tokens} {params.quality} --threads {threads}"
         " --reference {output.reference:q} --gradients {output.gradients:q} --summary {output.facts:q} 2> {log:q}"

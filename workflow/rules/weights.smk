@@ -63,6 +63,7 @@ rule weights:
 rule inputs:
     input:
         script=script("make_inputs.py"),
+        text=text_file,
     output:
         inputs="results/models/{model}/inputs.safetensors",
     log:
@@ -77,10 +78,11 @@ rule inputs:
     params:
         code=code("make_inputs.py"),
         model=workload_config,
+        text=lambda wildcards, input: ["--text", input.text] if input.text else [],
     message:
         "{wildcards.model}: make the inputs"
     shell:
-        "python {input.script:q} --model-config {params.model:q} --out {output.inputs:q} 2> {log:q}"
+        "python {input.script:q} --model-config {params.model:q} {params.text:q} --out {output.inputs:q} 2> {log:q}"
 
 
 if workflow.is_main_process:

@@ -26,7 +26,7 @@ from arena.contract import codec
 from arena.contract import round as rounds
 from arena.contract.build import Built
 from arena.contract.cell import Cell, Files, Job
-from arena.contract.measured import Measured, Task
+from arena.contract.measured import Measured, Quality, Task
 from arena.contract.round import Round
 from arena.measuring import faults, gpu, machine, node, nvml, packages, plausible, supervisor
 from arena.weights import unmade
@@ -252,7 +252,7 @@ def supervise(work: Work, stage: Path) -> Fields:
     if work.cell.accelerator == "cuda":
         found = refuse_wrong_device(found, work, seen)
     first_output = found.pop("first_output_monotonic_s", None)
-    if "failed" in (found["status"], *(task["status"] for task in found["tasks"].values())):
+    if any(each["status"] == "failed" for each in statuses(found)):
         found["log_tail"] = supervisor.tail(work.log)
     return found | {
         "duration_s": ending.seconds,
@@ -320,13 +320,17 @@ def memory_limit(megabytes: int) -> int:
     return megabytes * 1_000_000 or int(0.9 * machine.available_bytes())
 
 
+def statuses(found: Fields) -> list[Fields]:
+    """Whatever has a status and a reason: the process, its tasks, and the text that it was to predict."""
+    return [found, *found["tasks"].values(), *filter(None, [found.get("quality")])]
+
+
 def refuse_full_disk(work: Work, ending: supervisor.Ending, found: Fields, stage: Path) -> None:
     """Raise StorageError if what went wrong shows that a disk is full or broken: no framework is charged with it.
 
     measure.py says so by its exit status, an engine in words, or the disk may be full still.
     """
-    ended_badly = [found, *found["tasks"].values()]
-    failures = [each["reason"]["detail"] for each in ended_badly if each["status"] == "failed"]
+    failures = [each["reason"]["detail"] for each in statuses(found) if each["status"] == "failed"]
     told = work.files.program and any(map(storage.told, failures))
     if ending.exit_status == storage.EXIT or told:
         words = " ".join(supervisor.tail(work.log, 1).split())
@@ -366,6 +370,8 @@ def judge(ending: supervisor.Ending, stage: Path, cell: Cell, call: str | None =
         return record
     inside = f", in {call}" if call and ending.code == "crashed" else ""
     failure = ended(ending.code, f"{ending.detail} during {done}{inside}")
+    if done == "quality":
+        return record | {done: codec.encode(codec.build(Quality, **failure))}
     if record["tasks"].get("inference", {}).get("status") != "ok":
         return record | blank | failure
     record["tasks"][done] = codec.encode(codec.build(Task, **failure))

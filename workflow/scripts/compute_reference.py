@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from arena import files, tensors
-from arena.judging import distances
+from arena.judging import distances, quality
 from arena.weights import unmade
 from frameworks.pytorch.models import generation, losses
 from frameworks.pytorch.models.loading import DefinitionError, arguments, load
@@ -112,6 +112,20 @@ def generate(module: torch.nn.Module, prompt: torch.Tensor, continuation: int | 
     return Generated(tokens, logits)
 
 
+def predictions(
+    config: dict[str, Any], weights: Mapping[str, np.ndarray], inputs: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What float64 predicts of the text of ``inputs`` (``quality.…``): see ``arena.judging.quality``."""
+    started = time.perf_counter()
+    module = load(config["definition"], config, weights, torch.float64).eval()
+    text, found = tensors.select(inputs, "quality."), quality.Predictions()
+    with torch.no_grad():
+        for input_ids, target in zip(text["input_ids"], text["target"], strict=True):
+            found.add(module(torch.from_numpy(input_ids)).numpy(), target)
+    log(f"text: {text['target'].size} tokens, {time.perf_counter() - started:.1f} s")
+    return found.tensors()
+
+
 def decode_noise(single: Generated, double: Generated) -> dict[str, Any]:
     """The gate's figures for float32's logits on float64's continuation, and what counts as a tie there."""
     figures = distances.compare_output(single.logits, double.logits, "cross_entropy", None)
@@ -151,6 +165,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--decode-tokens", type=int, default=0, help="to generate after decode.input_ids (default: none)"
     )
+    parser.add_argument("--quality", action="store_true", help="predict the text of the inputs, too")
     parser.add_argument("--threads", required=True, type=int, help="of PyTorch's thread pool")
     parser.add_argument("--reference", required=True, help="written: outputs and loss, float64 (safetensors)")
     parser.add_argument("--gradients", required=True, help="written: gradients, float32 (safetensors)")
@@ -180,6 +195,9 @@ def main(argv: list[str] | None = None) -> None:
     outputs["loss"] = np.array(double.loss)
     if double.generated:
         outputs |= {"decode.tokens": double.generated.tokens, "decode.margins": double.generated.margins()}
+    if options.quality:
+        text = predictions(config, weights, inputs)
+        outputs |= {f"quality.{name}": array for name, array in text.items()}
     tensors.save(options.reference, outputs)
     tensors.save(options.gradients, gradients)
     summary = {

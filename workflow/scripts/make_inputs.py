@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from arena import tensors
+from arena import tensors, texts
 
 DTYPES = {"float32": np.float32, "int64": np.int64}
 
@@ -47,10 +49,11 @@ def fill(name: str, entry: dict[str, Any]) -> np.ndarray:
     return values.astype(DTYPES[entry["dtype"]]).reshape(shape)
 
 
-def generate(model: dict[str, Any]) -> dict[str, np.ndarray]:
+def generate(model: dict[str, Any], text: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Every input of ``model``'s workload: ``inference.{name}``, ``latency.{name}`` and ``target``.
 
-    A model that generates also has ``decode.input_ids``, the prompt.
+    A model that generates also has ``decode.input_ids``, the prompt. One that predicts a text, of which ``text`` are
+    the token ids, has what ``arena.texts.inputs`` makes of it. Raises ValueError for a wrong entry, too short a text.
     """
     workload = model["workload"]
     inputs = {
@@ -61,15 +64,24 @@ def generate(model: dict[str, Any]) -> dict[str, np.ndarray]:
     if "decode" in workload:
         name = "decode.input_ids"
         inputs[name] = fill(f"workload.{name}", workload["decode"]["input_ids"])
+    if text is not None:
+        asked, (_, length) = workload["quality"], inputs["inference.input_ids"].shape
+        inputs |= texts.inputs(text, length, asked["windows"], asked["examples"])
     return inputs | {"target": fill("workload.target", workload["target"])}
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model-config", required=True, type=json.loads, help="the model's mapping, as JSON")
+    parser.add_argument("--text", type=Path, help="token ids of the text that the model predicts")
     parser.add_argument("--out", required=True, help="written: every input (safetensors)")
     options = parser.parse_args(arguments)
-    tensors.save(options.out, generate(options.model_config))
+    try:
+        text = texts.tokens(options.text) if options.text else None
+        found = generate(options.model_config, text)
+    except (OSError, ValueError) as error:
+        sys.exit(f"make_inputs.py: {options.text or 'workload'}: {error}")
+    tensors.save(options.out, found)
 
 
 if __name__ == "__main__":

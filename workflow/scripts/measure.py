@@ -31,11 +31,11 @@ from arena import storage, tensors
 BEGIN = time.perf_counter()
 from arena.contract import codec
 from arena.contract.cell import Reason, TaskName
-from arena.contract.measured import Energy, Measured, Memory, Task
+from arena.contract.measured import Energy, Measured, Memory, Quality, Task
 
 RECORDS_S = time.perf_counter() - BEGIN  # which no user's program would spend
 
-from arena.judging import losses
+from arena.judging import losses, quality
 from arena.measuring import gpu, machine, nvml
 from arena.measuring.protocol import measure
 from frameworks import promises
@@ -97,6 +97,12 @@ class Measurement:
                 if task == "inference":  # nothing else means anything without it
                     self.note(**ended)
                     break
+        if self.job.cell.predicts and self.job.round == 1 and self.record.status == "ok":
+            self.stage("quality")
+            try:
+                self.note(quality=self.predict(adapter))
+            except Exception as error:
+                self.note(quality=Quality(**self.outcome(error)))
         try:
             self.note(threads_reported=promises.description(adapter.describe()).get("threads"))
         except Exception as error:
@@ -163,6 +169,26 @@ class Measurement:
             samples_ns=timing.samples_ns,
             device_ns=None if device_ns[-1] is None else device_ns[-count:],
             **figures,
+        )
+
+    def predict(self, adapter: Adapter) -> Quality:
+        """Predict the workload's text in windows of the inference input's shape, untimed; store what was predicted."""
+        begin = time.perf_counter()
+        text = tensors.select(tensors.load(self.job.files.inputs), "quality.")
+        found = quality.Predictions()
+        for input_ids, target in zip(text["input_ids"], text["target"], strict=True):
+            result = adapter.forward({"input_ids": input_ids})
+            found.add(promises.fetched(adapter.fetch("inference", result), "inference")["output"], target)
+        predicted = found.tensors()
+        self.outputs |= {f"quality.{name}": array for name, array in predicted.items()}
+        save_own(tensors.save, self.job.files.outputs, self.outputs)
+        seconds = time.perf_counter() - begin
+        print(f"quality: {text['target'].size} tokens in {seconds:.2f} s", flush=True)
+        return Quality(
+            status="ok",
+            tokens=int(text["target"].size),
+            loss=finite(quality.loss(predicted)),
+            seconds=seconds,
         )
 
     def note_memory(self, task: TaskName, adapter: Adapter) -> None:

@@ -21,10 +21,11 @@ import numpy as np
 from arena import files, tensors
 from arena.contract import codec
 from arena.contract import round as contract_round
-from arena.contract.measured import Task
+from arena.contract import verdict as contract_verdict
+from arena.contract.measured import Quality, Task
 from arena.contract.round import Round
 from arena.contract.verdict import Part, Parts, Verdict
-from arena.judging import distances, losses, precision, verdict
+from arena.judging import distances, losses, precision, quality, verdict
 from arena.judging.widening import Widening
 from arena.weights import unmade
 
@@ -224,7 +225,8 @@ def validate(
                 part: codec.build(Part, verdict=judged["parts"].get(part), **finite(measured.get(part, {})))
                 for part in verdict.REQUIRED
                 if part != "decode" or reference.generates
-            }
+            },
+            quality=text_figures(rounds[0], reference),
         ),
         reasons=reasons,
         noise=reference.noise,
@@ -308,6 +310,18 @@ def token_figures(this: Process, reference: Reference) -> dict[str, Any]:
     )
 
 
+def text_figures(first: Process, reference: Reference) -> contract_verdict.Quality | None:
+    """What round 1's users lose of the text that it predicted; None if it predicted none to its end."""
+    told = first.record.quality
+    if told is None or told.status != "ok":
+        return None
+    expected = tensors.select(reference.outputs, "quality.")
+    if not expected:
+        raise ValueError(f"{reference.path}: no tensors 'quality.…'; compute the reference again")
+    figures = quality.compare(tensors.select(first.outputs, "quality."), expected)
+    return codec.build(contract_verdict.Quality, **finite(figures))
+
+
 def loss_error(value: float | None, reference: float) -> float:
     """Relative error of a loss; infinite for None, which is how a round writes NaN and infinity."""
     return math.inf if value is None else distances.relative_error(value, reference)
@@ -327,14 +341,16 @@ def unmeasured(rounds: list[Process]) -> list[str]:
             if not each.ran(task):
                 why = explain(tasks[task]) if task in tasks else "not measured"
                 reasons.setdefault(f"{task}: {why}", []).append(each.number)
+    told = rounds[0].record.quality  # which round 1 alone has
+    predicted = [f"quality: {explain(told)}"] if told and told.status != "ok" else []
     count = len(rounds)
     return [
         text if len(numbers) == count else f"{text} (round {', '.join(map(str, numbers))})"
         for text, numbers in reasons.items()
-    ]
+    ] + predicted
 
 
-def explain(ended: Round | Task) -> str:
+def explain(ended: Round | Task | Quality) -> str:
     """Status, reason code and detail of a round or a task, in words."""
     why = ended.reason
     return f"{ended.status} ({why.code}): {why.detail}" if why else ended.status

@@ -379,6 +379,22 @@ BAD = {
             )
         ],
     ),
+    "text of a model that reads more": (
+        "models: {Whisper-tiny: {workload: {quality: {tokens: a.txt, windows: 1, examples: 0}}}}",
+        [("models.Whisper-tiny.workload.quality", "that reads input_ids alone", "[1, tokens]")],
+    ),
+    "text that is not there": (
+        "models: {SmolLM2-135M: {workload: {quality: {tokens: config/text/emma.txt}}}}",
+        [("models.SmolLM2-135M.workload.quality.tokens", "emma.txt", "allowed: a file of token ids")],
+    ),
+    "text that is too short": (
+        "models: {SmolLM2-135M: {workload: {quality: {windows: 17}}}}",
+        [("models.SmolLM2-135M.workload.quality.tokens", "has 3073 tokens", "at least 3201, for 17 windows")],
+    ),
+    "text of another vocabulary": (
+        "models: {SmolLM2-135M: {architecture: {vocab_size: 100}}}",
+        [("models.SmolLM2-135M.workload.quality.tokens", "allowed: below 100, the vocab_size")],
+    ),
     "unsupported model": (
         "frameworks: {jax: {unsupported: {SmolVLM: {code: unsupported-model, why: none}}}}",
         [("frameworks.jax.unsupported.SmolVLM", "no model", "did you mean SmolVLA?")],

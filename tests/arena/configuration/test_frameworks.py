@@ -120,6 +120,11 @@ def test_formats_know_their_maker():
     assert frameworks.exporter_file(made["onnx"], "decode") == f"{ROOMS}/onnxruntime/export_decode.py"
 
 
+def test_a_text_is_predicted_where_a_framework_has_a_row_in_reduced_precision_and_is_no_engine():
+    asked = {name for name, entry in CATALOGUE.items() if frameworks.reduces(entry)}
+    assert {"pytorch", "jax", "llamacpp", "openvino", "ctranslate2", "onnxruntime", "mlx"} == asked
+
+
 def test_a_row_may_read_another_format_than_its_framework():
     openvino, jax = CATALOGUE["openvino"], CATALOGUE["jax"]
     assert frameworks.export(openvino, "openvino-int8-weights") == "openvino"

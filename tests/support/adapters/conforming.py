@@ -1,6 +1,7 @@
 """workflow/engines/arena/src/bin/conformance.rs in Python: it computes by rule, and takes its time by the clock.
 
-Options: ``fault``: ``load`` fails to load, ``nan`` has a loss that is none; ``unsupported``: a task that it cannot do;
+Options: ``fault``: ``load`` fails to load, ``nan`` has a loss that is none, ``text`` predicts none; ``unsupported``: a
+task that it cannot do;
 ``device_ns``, ``device_bytes``: what it says of its device.
 """
 
@@ -25,6 +26,9 @@ class Adapter(base.Adapter):
     def prepare(self, task):
         if self.job.cell.options.get("unsupported") == task:
             raise base.UnsupportedError("unsupported-model", "not by this rule")
+
+        if self.job.cell.options.get("fault") == "text" and not isinstance(self.job, base.Job):
+            raise RuntimeError("no other text than its own")
 
         def run():
             begin = time.perf_counter_ns()

@@ -45,6 +45,19 @@ class Job(cell.Job):
         return tensors.load(self.files.inputs)["target"]
 
 
+class _Given:
+    """A job whose forward pass has other inputs than its files."""
+
+    def __init__(self, job: Job, inputs: dict[str, np.ndarray]):
+        self._job, self._inputs = job, inputs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._job, name)
+
+    def task_inputs(self, task: Task) -> dict[str, np.ndarray]:
+        return self._inputs
+
+
 class Adapter(ABC):
     """A framework, driven the way its own users drive it.
 
@@ -79,6 +92,18 @@ class Adapter(ABC):
         An iteration of ``decode`` starts with an empty KV cache, feeds the prompt, then picks the highest
         logit ``job.cell.decode_tokens`` times, feeding each token but the last; it returns a Generation.
         """
+
+    def forward(self, inputs: dict[str, np.ndarray]) -> Any:
+        """The result of one forward pass over ``inputs``, of the shapes of inference: for ``fetch("inference", …)``.
+
+        Untimed. It is inference, prepared anew; an adapter that would compile again for that does better itself.
+        """
+        job = self.job
+        self.job = _Given(job, inputs)
+        try:
+            return self.prepare("inference")()
+        finally:
+            self.job = job
 
     @abstractmethod
     def fetch(self, task: Task, result: Any) -> dict[str, np.ndarray]:

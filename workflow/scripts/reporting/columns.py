@@ -179,6 +179,25 @@ CORRECTNESS = (
     ),
 )
 
+QUALITY = (
+    Column(
+        "quality_tokens", "count", "tokens of the text that round 1 predicted (docs/gate.md); empty if none"
+    ),
+    Column("quality_perplexity", "tokens", "exponential of the mean of -log p over them"),
+    Column("quality_perplexity_change", "ratio", "its relative difference from the float64 reference's"),
+    Column("quality_perplexity_change_error", "ratio", "standard error of that, over the tokens"),
+    Column("quality_perplexity_float32_change", "ratio", "its relative difference from its float32 row's"),
+    Column("quality_top1", "share", "tokens at which the likeliest is the reference's"),
+    Column("quality_top1_float32_change", "share", "that less its float32 row's"),
+    Column("quality_kl", "nats", "mean KL(softmax(reference) ‖ softmax(output)) over every 16th position"),
+    Column("quality_kl_error", "nats", "standard error of that, over those positions"),
+    Column("quality_kl_float32_change", "nats", "that less its float32 row's"),
+    Column(
+        "quality_status", "", "`ok`, `failed`, `unsupported`; empty if not asked for, or if the cell failed"
+    ),
+    Column("quality_reason", "", "code and sentence where it is not `ok`"),
+)
+
 MACHINE = (
     Column("threads", "count", "threads given to the framework"),
     Column("threads_reported", "count", "threads that the framework says it uses"),
@@ -240,6 +259,7 @@ GROUPS = {
     "Generation": GENERATION,
     "Costs beside the run time": COSTS,
     "Correctness": CORRECTNESS,
+    "Quality": QUALITY,
     "The machine and the failure": MACHINE,
     "An NVIDIA GPU": GPU,
     "The amount of work": SCALE,
@@ -273,7 +293,10 @@ BOOLEAN = frozenset(column.name for column in ALL if column.unit == "true/false"
 BEHIND = ("records", "repeat")
 
 #: Of the numbers, the ones that may be negative.
-SIGNED = frozenset({"loss", "loss_change", "gradient_cosine"})
+SIGNED = frozenset({"loss", "loss_change", "gradient_cosine"}) | {
+    "quality_perplexity_change",
+    *(f"quality_{name}_float32_change" for name in ("perplexity", "top1", "kl")),
+}
 
 
 def documentation() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
-from arena.contract.cell import TaskName
+from arena.contract.cell import PartName, Reason, TaskName
 from arena.contract.failures import Failure
 from reporting.outcome import culprit, reason_of, skipped, status
 from reporting.rounds import RecordedCell
@@ -31,9 +31,9 @@ def raised(cells: Iterable[RecordedCell]) -> dict[str, str]:
 
 
 def _of_cell(cell: RecordedCell, prepared: Mapping[str, Sequence[str]]) -> list[Failure]:
-    def failure(index: int, task: TaskName | None) -> Failure:
+    def failure(index: int, task: PartName | None, why: Reason | None) -> Failure:
         record = cell.rounds[index]
-        reason = reason_of(record.tasks[task].reason if task else record.reason)
+        reason = reason_of(why)
         return Failure(
             platform=record.cell.platform,
             model=cell.model,
@@ -49,7 +49,9 @@ def _of_cell(cell: RecordedCell, prepared: Mapping[str, Sequence[str]]) -> list[
 
     if status(cell) in ("failed", "unsupported"):
         index = culprit(cell)
-        return [] if index is None or status(cell) != "failed" else [failure(index, None)]
+        if index is None or status(cell) != "failed":
+            return []
+        return [failure(index, None, cell.rounds[index].reason)]
     found = []
     tasks: tuple[TaskName, ...] = get_args(TaskName)
     for task in tasks:
@@ -58,5 +60,8 @@ def _of_cell(cell: RecordedCell, prepared: Mapping[str, Sequence[str]]) -> list[
             for index, record in enumerate(cell.rounds)
             if task in record.tasks and record.tasks[task].status == "failed" and not skipped(record)
         ]
-        found += [failure(spoilt[0], task)] if spoilt else []
+        found += [failure(spoilt[0], task, cell.rounds[spoilt[0]].tasks[task].reason)] if spoilt else []
+    text = cell.rounds[0].quality  # which round 1 alone predicts
+    if text is not None and text.status == "failed":
+        found.append(failure(0, "quality", text.reason))
     return found

@@ -9,10 +9,10 @@ from typing import Any
 
 from arena.contract.measured import Memory
 from arena.contract.round import Round
-from arena.contract.verdict import Parts
+from arena.contract.verdict import Part, Parts
 from arena.judging import verdict as judging
 from arena.weights.source import Weights
-from reporting import generation, gpu, nodes, retry
+from reporting import generation, gpu, nodes, quality, retry
 from reporting.columns import TIMED, Row
 from reporting.fields import flag, megabytes, six
 from reporting.outcome import LOG_LINES, culprit, exact, reason_of, skipped, status
@@ -54,6 +54,7 @@ def rows(
         row |= {"float32_row": labels.get(float32_rows.get(cell.row, ""))}
         row |= (work or {}).get(cell.model, {}) | gpu.figures(cell) | nodes.figures(cell)
         row |= verdict_figures(cell) | costs(cell) | machine(cell) | failure(cell, again)
+        row |= quality.figures(cell)
         row |= {
             "records": list(map(str, cell.paths)),
             "repeat": retry.command(again, cell.rounds[0]),
@@ -65,6 +66,7 @@ def rows(
         add_ratios(result, task, found, baseline, float32_rows)
         add_first(result, task, found, least_difference)
     generation.add_figures(cells, result, least_difference)
+    quality.add_changes(result, float32_rows)
     return list(result.values())
 
 
@@ -156,7 +158,7 @@ def _widened(parts: Parts) -> str | None:
     """The figures that pass only because noise widened their tolerances, each with what it was held to."""
     found = []
     for task, figures in vars(parts).items():
-        if figures is None or not (figures.tolerances and figures.widened):
+        if not isinstance(figures, Part) or not (figures.tolerances and figures.widened):
             continue
         for name, own in figures.widened.items():
             limit, value = figures.tolerances[name], getattr(figures, name)
@@ -238,6 +240,7 @@ def failure(cell: RecordedCell, program: str) -> Row:
         for record in cell.rounds
         if (record.status == "failed" and not skipped(record))
         or any(task.status == "failed" for task in record.tasks.values())
+        or (record.quality is not None and record.quality.status == "failed")
     ]
     if not failed:
         return {}

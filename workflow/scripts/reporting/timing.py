@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from arena.contract.cell import TaskName
+from arena.contract.round import Round
 from reporting import series, statistics
 from reporting.columns import Row
 from reporting.fields import flag, six
@@ -99,10 +100,15 @@ def timings(cell: RecordedCell, task: TaskName, found: Timed) -> Row:
     )
 
 
+def _lived(record: Round) -> float:
+    """Seconds of a process, without those of the text that round 1 alone predicts."""
+    return record.duration_s - ((record.quality and record.quality.seconds) or 0.0)
+
+
 def _seconds(cell: RecordedCell, task: TaskName, variance: float | None) -> Row:
     """Seconds of samples in a process, and those that are worth it."""
     taken = [np.asarray(record.tasks[task].samples_ns, dtype=np.float64) for record in cell.rounds]
-    found = worth.cost(taken, [record.duration_s for record in cell.rounds], variance)
+    found = worth.cost(taken, list(map(_lived, cell.rounds)), variance)
     most = cell.rounds[0].cell.protocol.sampling.max_seconds
     return {
         f"{task}_sampled_s": six(float(np.mean([samples.sum() for samples in taken])) / 1e9),

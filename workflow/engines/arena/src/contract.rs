@@ -92,6 +92,8 @@ pub struct Cell {
     pub protocol: Protocol,
     pub unsupported: Option<Reason>,
     pub unsupported_tasks: BTreeMap<Task, Reason>,
+    /// Never asked of an engine.
+    pub predicts: bool,
 }
 
 /// Where a round's files are.

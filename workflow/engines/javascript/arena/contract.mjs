@@ -15,7 +15,7 @@ const PROTOCOL = ["tasks", "warmup", "sampling", "exclusive", "offline", "seed",
 const CELL = [
   ...["platform", "model", "row", "framework", "lane", "accelerator", "interface", "definition", "loss", "options"],
   ...["environment", "distribution", "libraries", "threads", "decode_tokens", "protocol", "unsupported"],
-  "unsupported_tasks",
+  ...["unsupported_tasks", "predicts"],
 ];
 const FILES = [
   ...["weights", "config", "inputs", "cache", "result", "outputs", "gradients", "export", "decode_export", "adapter"],

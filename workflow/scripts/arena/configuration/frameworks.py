@@ -100,6 +100,15 @@ def unsupported(entry: Entry, row: str, model: str, definition: str, accelerator
     return model_reason(entry, model, definition)
 
 
+def reduces(entry: Entry) -> bool:
+    """Whether its rows are asked to predict a text: one is in reduced precision, and no engine runs them.
+
+    Its float32 rows are what the others are compared with.
+    """
+    lanes = {row["lane"] for row in entry["rows"].values()}
+    return not entry["engine"] and lanes != {"float32"}
+
+
 def model_reason(entry: Entry, model: str, definition: str) -> Reason | None:
     """Why the framework cannot run the model on any device: named itself, or by its definition."""
     reasons: Mapping[str, Reason] = entry["unsupported"]

@@ -114,14 +114,15 @@ def float32_row(catalogue: Mapping[str, Config], row: str) -> str | None:
 def _complete_variants(config: Config) -> None:
     """Lay each model that names another in `scale_of` over that one.
 
-    Generation stays behind: it is at batch 1, whatever the scale. What is no mapping, or names no model, is
-    left to the checks.
+    Generation and the text to predict stay behind: they are at batch 1, whatever the scale. What is no mapping, or
+    names no model, is left to the checks.
     """
     models = config["models"] if isinstance(config["models"], dict) else {}
     for name, entry in list(models.items()):
         base = models.get(entry.get("scale_of")) if isinstance(entry, dict) else None
         if isinstance(base, dict) and base is not entry and not base.get("scale_of"):
-            workload = {key: value for key, value in base.get("workload", {}).items() if key != "decode"}
+            own = ("decode", "quality")
+            workload = {key: value for key, value in base.get("workload", {}).items() if key not in own}
             models[name] = merge(base | {"workload": workload}, entry)
 
 

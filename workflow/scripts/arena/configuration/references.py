@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from arena import texts
 from arena.configuration import frameworks, validator
 from arena.configuration.frameworks import FOLDERS, SCRIPTS
 from arena.configuration.validator import Config, Problem, dotted, nearest, shown
@@ -261,6 +262,8 @@ def _check_workloads(config: Config, basedir: Path) -> Iterator[Problem]:
         if decode := workload.get("decode"):
             yield from _check_fill(decode["input_ids"], (*path, "decode", "input_ids"))
             yield from _check_decode(decode, (*path, "decode"), entry["architecture"])
+        if quality := workload.get("quality"):
+            yield from _check_quality(quality, (*path, "quality"), entry, basedir)
         names, others = set(workload["inference"]), set(workload["latency"])
         if names != others:
             text = f"has {', '.join(sorted(others))}; allowed: as inference has, {', '.join(sorted(names))}"
@@ -282,6 +285,29 @@ def _check_decode(decode: Config, path: validator.Path, architecture: Config) ->
     longest, length = architecture.get("max_position_embeddings", math.inf), shape[1] + decode["tokens"]
     if length > longest:
         text = f"prompt and new tokens are {length}, the architecture has {longest} positions; give fewer"
+        yield Problem((*path, "tokens"), text)
+
+
+def _check_quality(quality: Config, path: validator.Path, model: Config, basedir: Path) -> Iterator[Problem]:
+    read = {name: fill["shape"] for name, fill in model["workload"]["inference"].items()}
+    shape = read.get("input_ids", [])
+    if set(read) != {"input_ids"} or len(shape) != 2 or shape[0] != 1 or model["loss"] != "cross_entropy":
+        text = f"inference reads {shown(read)}; allowed: of a model with loss cross_entropy that reads input_ids alone,"
+        yield Problem(path, f"{text} [1, tokens]")
+        return
+    try:
+        ids = texts.tokens(basedir / quality["tokens"])
+    except (OSError, ValueError) as error:
+        yield Problem((*path, "tokens"), f"{error}; allowed: a file of token ids")
+        return
+    needed = texts.needed(shape[1], quality["windows"], quality["examples"])
+    if ids.size < needed:
+        text = f"{shown(quality['tokens'])} has {ids.size} tokens; allowed: at least {needed}, for "
+        text += f"{quality['windows']} windows and {quality['examples']} examples of {shape[1]}"
+        yield Problem((*path, "tokens"), text)
+    classes = model["architecture"].get("vocab_size")
+    if classes is not None and ids.size and ids.max() >= classes:
+        text = f"{shown(quality['tokens'])} has token {ids.max()}; allowed: below {classes}, the vocab_size"
         yield Problem((*path, "tokens"), text)
 
 

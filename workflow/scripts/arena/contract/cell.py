@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from arena.contract.codec import Count
+from arena.contract.codec import Count, Later
 
 TaskName = Literal["inference", "latency", "training", "decode"]
+#: Whatever may fail of a cell that is otherwise measured: a task, or the text that round 1 predicts.
+PartName = Literal["inference", "latency", "training", "decode", "quality"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +96,9 @@ class Cell:
     unsupported_tasks: Annotated[
         dict[TaskName, Reason], "Tasks asked for that are not run, each with why"
     ] = field(default_factory=dict)
+    predicts: Annotated[bool, "Whether round 1 also predicts the text of the model's workload", Later()] = (
+        False
+    )
 
     @property
     def name(self) -> tuple[str, str, str, str]:

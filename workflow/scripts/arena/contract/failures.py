@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from arena.contract import codec
-from arena.contract.cell import TaskName
+from arena.contract.cell import PartName
 from arena.contract.round import Limits
 
 MB = 1_000_000
@@ -21,7 +21,7 @@ class Failure:
     platform: Annotated[str, "Its name in the configuration"]
     model: Annotated[str, "The model's"]
     row: Annotated[str, "The row's id"]
-    task: Annotated[TaskName | None, "Which task; null where the whole cell failed"] = None
+    task: Annotated[PartName | None, "Which task; null where the whole cell failed"] = None
     code: Annotated[str, "Reason code"]
     detail: Annotated[str, "The reason in words"]
     round: Annotated[int, "The first round in which it did: the one to measure again"]

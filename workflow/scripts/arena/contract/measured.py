@@ -50,6 +50,26 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quality:
+    """A text that the row has predicted, token by token, untimed: all but status and reason are null where it did not
+    end well. What it predicted is in the tensors; docs/gate.md has what is made of them.
+    """
+
+    status: Annotated[Status, "How it ended"]
+    reason: Annotated[Reason | None, "Why it is not ok"] = None
+    tokens: Annotated[Count | None, "Tokens of the text whose probability was looked up"] = None
+    loss: Annotated[
+        float | None, "Mean of -log of their probabilities, in nats; null where it is not finite"
+    ] = None
+    seconds: Annotated[float | None, "That all of it took, with what the arena makes of the outputs"] = None
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "seconds") if self.status == "ok" else ():
+            if getattr(self, name) is None:
+                raise ContractError(f"{name}: null, though the text was predicted")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Memory:
     """Bytes. Peaks of the host are resident bytes of the process; those of a device are the framework's count."""
 
@@ -73,7 +93,8 @@ class Measured:
 
     status: Annotated[Status, "How it went, as far as the process itself can tell"]
     stage: Annotated[
-        Literal["import", "load", "inference", "latency", "training", "decode", "done"], "What is being done"
+        Literal["import", "load", "inference", "latency", "training", "decode", "quality", "done"],
+        "What is being done",
     ]
     reason: Annotated[Reason | None, "Why it is not ok"] = None
     version: Annotated[str | None, "The framework's, as it says itself"] = None
@@ -100,3 +121,6 @@ class Measured:
     tasks: Annotated[dict[TaskName, Task], "What was measured, by task; one that was not begun is absent"] = (
         field(default_factory=dict)
     )
+    quality: Annotated[
+        Quality | None, "The text that it predicted; null where that was not asked for, or not begun", Later()
+    ] = None

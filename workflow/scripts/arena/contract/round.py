@@ -10,7 +10,7 @@ from arena.contract import codec
 from arena.contract.build import Build
 from arena.contract.cell import Cell, Reason, TaskName
 from arena.contract.codec import Count, Later
-from arena.contract.measured import Memory, Status, Task
+from arena.contract.measured import Memory, Quality, Status, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +233,11 @@ class Round:
     tasks: Annotated[dict[TaskName, Task], "What was measured, by task; one that was not begun is absent"]
     loss: Annotated[float | None, "Of the inference output; null where it is not finite"] = None
     training_loss: Annotated[float | None, "As the training step says; null where it is not finite"] = None
+    quality: Annotated[
+        Quality | None,
+        "The text that round 1 predicted; null where that was not asked for, or not begun",
+        Later(),
+    ] = None
     memory: Annotated[Memory | None, "Peaks"] = None
     conditions: Annotated[Conditions | None, "What else the machine was doing"] = None
     machine: Annotated[Machine, "What it ran on"]

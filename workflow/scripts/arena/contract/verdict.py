@@ -69,6 +69,28 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quality:
+    """What the row's users lose of a text, against the float64 reference; not judged. Null where it could not be
+    computed; docs/gate.md has the formulas.
+    """
+
+    tokens: Annotated[Count, "Tokens of the text whose probability was looked up"]
+    kl_positions: Annotated[Count, "Positions whose whole distribution was compared"]
+    reference_perplexity: Annotated[float | None, "The reference's"] = None
+    perplexity: Annotated[float | None, "Exponential of the mean of -log p over the tokens"] = None
+    perplexity_change: Annotated[float | None, "Its relative difference from the reference's, signed"] = None
+    perplexity_change_error: Annotated[float | None, "Standard error of that, over the tokens"] = None
+    top1_agreement: Annotated[
+        float | None, "Share of the tokens at which the likeliest is the reference's"
+    ] = None
+    mean_kl: Annotated[float | None, "Divergence of the reference's probabilities from the row's, nats"] = (
+        None
+    )
+    mean_kl_error: Annotated[float | None, "Standard error of that, over its positions"] = None
+    note: Annotated[str | None, "Why there are no figures"] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Parts:
     """By task."""
 
@@ -76,6 +98,9 @@ class Parts:
     latency: Annotated[Part, "The output of latency"] = field(default_factory=Part)
     decode: Annotated[Part | None, "The generated tokens; null for a model that does not generate"] = None
     training: Annotated[Part, "Loss and gradients"] = field(default_factory=Part)
+    quality: Annotated[
+        Quality | None, "What its users lose of a text; null where round 1 predicted none", Later()
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

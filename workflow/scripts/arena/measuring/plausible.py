@@ -13,7 +13,7 @@ import numpy as np
 
 from arena.contract.cell import Cell, Reason
 from arena.contract.codec import ContractError
-from arena.contract.measured import Measured, Task
+from arena.contract.measured import Measured, Quality, Task
 
 #: A call that computes nothing takes longer, from Python and from Rust; a whole inference cannot take less.
 LEAST_NS = 100
@@ -56,9 +56,19 @@ def _faults(record: Measured, cell: Cell, seconds: float) -> Iterator[tuple[str,
                 yield f"tasks.{name}", "missing, though the process is done"
     for name, task in record.tasks.items():
         yield from _task(task, f"tasks.{name}", name, cell, life)
+    yield from _quality(record.quality, cell, life)
     spent = sum(sum(task.warmup_ns or ()) + sum(task.samples_ns or ()) for task in record.tasks.values())
     if spent > life * 1e9:
         yield "tasks", f"{spent / 1e9:.6g} s of iterations in a process of {seconds:.6g} s"
+
+
+def _quality(text: Quality | None, cell: Cell, life: float) -> Iterator[tuple[str, str]]:
+    if text is None:
+        return
+    if not cell.predicts:
+        yield "quality", "was not asked for"
+    yield from _ended(text.status, text.reason, "quality.")
+    yield from _seconds(text.seconds, "quality.seconds", life)
 
 
 def _task(task: Task, path: str, name: str, cell: Cell, life: float) -> Iterator[tuple[str, str]]:

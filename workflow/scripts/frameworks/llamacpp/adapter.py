@@ -59,6 +59,7 @@ class Adapter(base.Adapter):
         # A list without a device keeps a build for GPUs from using one in a CPU's row.
         self.devices = (ctypes.c_void_p * 2)(device, None)
         self.context: int | None = None
+        self.reading: int | None = None  # the context of ``forward``
         self.features = _system_features()
         self.tiled = (
             job.cell.accelerator == "cpu" and job.cell.lane in QUANTIZED and "AMX_INT8" in self.features
@@ -106,6 +107,13 @@ class Adapter(base.Adapter):
         decode = task == "decode"
         self.context = self._new_context(len(tokens) + (self.job.cell.decode_tokens if decode else 0))
         return self._generation(tokens) if decode else self._forward(tokens)
+
+    def forward(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        (tokens,) = inputs["input_ids"].astype(np.int32)
+        if self.reading is None:
+            self.reading = self._new_context(len(tokens))
+        self.context = self.reading
+        return self._forward(tokens)()
 
     def fetch(self, task: base.Task, result: Any) -> dict[str, np.ndarray]:
         if task == "decode":

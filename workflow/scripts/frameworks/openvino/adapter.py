@@ -54,6 +54,7 @@ class Adapter(base.Adapter):
         if self.device == "CPU":
             self.settings[props.inference_num_threads()] = job.cell.threads
         self.threads: int | None = None
+        self.request: ov.InferRequest | None = None  # compiled for inference
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -73,6 +74,15 @@ class Adapter(base.Adapter):
         model = self.model.clone()
         model.reshape({name: list(array.shape) for name, array in inputs.items()})
         request = self._compile(model)
+        if task == "inference":
+            self.request = request
+        return self._inference(request, inputs)
+
+    def forward(self, inputs: dict[str, np.ndarray]) -> ov.Tensor:
+        return self._inference(self.request, inputs)()
+
+    @staticmethod
+    def _inference(request: ov.InferRequest, inputs: dict[str, np.ndarray]) -> Callable[[], ov.Tensor]:
         for name, array in inputs.items():
             request.set_tensor(name, ov.Tensor(array))
         output = request.get_output_tensor()

@@ -47,6 +47,7 @@ class Adapter(base.Adapter):
         self.graphed = self.mode in GRAPHED
         self.captured = bool(job.cell.options.get("graph", False))
         self.module: torch.nn.Module | None = None
+        self.inferring: Callable | None = None  # the module as inference runs it
         on_gpu = self.device.type == "cuda"
         self.events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if on_gpu else None
 
@@ -82,12 +83,14 @@ class Adapter(base.Adapter):
         if task == "training":
             return self._training_step(inputs)
         module = self._compile(self.module)
+        if task == "inference":
+            self.inferring = module
+        return self._iteration(_inference(module, inputs))
 
-        def infer() -> torch.Tensor:
-            with torch.inference_mode():
-                return module(**inputs)
-
-        return self._iteration(infer)
+    def forward(self, inputs: dict[str, np.ndarray]) -> torch.Tensor:
+        self.module.requires_grad_(False)  # as when it was compiled; training has asked for gradients
+        given = {name: self._tensor(array) for name, array in inputs.items()}
+        return self._waiting(_inference(self.inferring, given))()
 
     def _training_step(self, inputs: dict[str, torch.Tensor]) -> Callable[[], Any]:
         module = self.module
@@ -236,6 +239,14 @@ class Adapter(base.Adapter):
         if self.device.type in ("cuda", "xpu"):
             return getattr(torch, self.device.type).max_memory_allocated(self.device)
         return torch.mps.driver_allocated_memory() if self.device.type == "mps" else None
+
+
+def _inference(module: Callable, inputs: dict[str, torch.Tensor]) -> Callable[[], torch.Tensor]:
+    def infer() -> torch.Tensor:
+        with torch.inference_mode():
+            return module(**inputs)
+
+    return infer
 
 
 def _device(accelerator: str) -> torch.device:

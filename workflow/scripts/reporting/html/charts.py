@@ -144,6 +144,33 @@ def trade_off(data: alt.Data) -> alt.LayerChart:
     )
 
 
+def losses(data: alt.Data) -> alt.LayerChart:
+    """Time against what a row's users lose, rows of every precision; the line joins those that nothing beats in both.
+
+    Fields as of ``trade_off``, and ``ranked``, whether the gate lets the row's times count: others are hollow. What is
+    lost may be next to nothing, or less than that within its error, so its axis goes by the square root.
+    """
+    base = alt.Chart(data)
+    x = alt.X("time:Q", scale=alt.Scale(type="log", nice=False), title="ms").axis(format="~r", domain=False)
+    y = alt.Y("cost:Q", scale=alt.Scale(type="sqrt", nice=False, zero=False), title="cost").axis(
+        format="~g", tickCount=5, domain=False
+    )
+    line = base.transform_filter("datum.front").mark_line(
+        interpolate="step-after", color=FILLS[BEST], strokeWidth=1.5, opacity=0.6
+    )
+    point = base.mark_point(size=60, opacity=1, strokeWidth=1.5).encode(
+        x="time:Q", y="cost:Q", tooltip="label:N",
+        stroke=alt.condition("datum.front", alt.value(FILLS[BEST]), alt.value(SOFT)),
+        fill=alt.condition("datum.ranked", alt.value(FILLS[PLAIN]), alt.value("transparent")),
+    )  # fmt: skip
+    name = base.transform_filter("datum.name_at !== null").mark_text(
+        align="left", baseline="middle", fontSize=11, color=INK
+    )
+    return alt.layer(
+        line.encode(x=x, y=y), point, name.encode(x="name_at:Q", y="name_by:Q", text="framework:N")
+    )
+
+
 def curves(data: alt.Data) -> alt.LayerChart:
     """A line for each framework, its name at the end of it.
 
@@ -186,6 +213,7 @@ def specifications() -> dict[str, Any]:
         "trace": trace(named),
         "limits": limits(named),
         "tradeOff": trade_off(named),
+        "losses": losses(named),
         "curves": curves(named),
     }
     specs = {}

@@ -12,17 +12,17 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from reporting import closing, quantities, trade_offs
+from reporting import closing, quality, quantities, trade_offs
 from reporting import markdown as md
 from reporting.columns import Row
 from reporting.document.types import Model, Report
-from reporting.html import charts, curves, overview, timeline
+from reporting.html import charts, curves, losses, overview, timeline
 from reporting.html.lines import Tables
 from reporting.quantities import Quantity
 from reporting.writers import released
 
 LISTED = 60  # changed cells that are printed; report.json has all
-ASSETS = ("state.js", "tables.js", "charts.js", "heat.js", "overview.js", "curves.js", "main.js")
+ASSETS = ("state.js", "tables.js", "charts.js", "heat.js", "overview.js", "curves.js", "losses.js", "main.js")
 
 
 def page(
@@ -77,6 +77,7 @@ def _view(
     named = quantities.of(own)
     growth = curves.data(tables, report)
     past = timeline.data(tables, report, before)
+    lost = losses.data(tables, report.models)
     for block in evidence[1]:
         block["past"] = timeline.of_cell(tables, past, block["line"])
     shown = {
@@ -88,6 +89,15 @@ def _view(
         "models": models,
         "families": list(growth),
         "past": list(past),
+        "lost": {
+            model.name: {
+                "lines": losses.table(model),
+                "tokens": quality.tokens([line.row for line in model.lines]),
+                "language": quality.is_language(model.weights),
+            }
+            for model in report.models
+            if model.name in lost
+        },
         "findings": overview.sentences(tables, report.findings),
         "few": overview.TOP,
         "listed": LISTED,
@@ -108,6 +118,8 @@ def _view(
         "overview": overview.data(tables, [each for each in report.models if not each.is_variant], every),
         "curves": growth,
         "history": past,
+        "losses": lost,
+        "measures": quality.MEASURES,
         "evidence": {block["name"]: _drawn(block) for block in evidence[1]},
         "names": {
             "platform": list(tables.platforms),

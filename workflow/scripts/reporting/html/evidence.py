@@ -215,7 +215,9 @@ def verdict_lines(verdict: Verdict | None, tolerances: Mapping[str, float]) -> l
             shown = f"{value:.3g}" if isinstance(value, float) and value < 0.99 else str(value)
             tolerance = judging.FIGURES.get(name, ("", ""))[1]
             place = (
-                _place(name, value, bounds[tolerance], factor, plain.get(name)) if tolerance in bounds else {}
+                _place(name, value, bounds[tolerance], factor, plain.get(name))
+                if tolerance in bounds and part in judging.REQUIRED
+                else {}
             )
             lines.append(GateLine(part, name.replace("_", " "), shown, **place))
     return lines

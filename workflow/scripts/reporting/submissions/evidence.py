@@ -239,9 +239,14 @@ def _model(record: Mapping[str, Any], models: dict[str, Any], catalogue: Mapping
         raise ValueError(f"source of {name}'s weights: key {error} is missing") from error
     known = (catalogue or {}).get("models", {}).get(name)
     for key in ("definition", "loss", "architecture", "workload") if known else ():
-        if record[key] != known[key]:
+        expected = known[key]
+        if (
+            key == "workload" and "quality" not in record[key]
+        ):  # it is of before there were texts: all else counts
+            expected = {part: each for part, each in expected.items() if part != "quality"}
+        if record[key] != expected:
             raise ValueError(
-                f"{name}: {key} is {lines.short(_difference(record[key], known[key]))}; expected this project's: "
+                f"{name}: {key} is {lines.short(_difference(record[key], expected))}; expected this project's: "
                 "another model needs another name"
             )
     models[name] = record

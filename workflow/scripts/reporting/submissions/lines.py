@@ -30,6 +30,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 # Figures that have a sign.
 MAY_BE_NEGATIVE = frozenset(
     {"loss", "training_loss", "loss_change", "rise_bytes", "options", "seed", "gradient_cosine"}
+    | {"perplexity_change"}
 )
 
 Line = tuple[int, dict[str, Any]]  # its number in the file; what it holds

@@ -93,7 +93,7 @@ def _held(claimed: Verdict, ours: Mapping[str, float]) -> Parts:
     tolerances, factor, widening = parted(ours)
     parts = dict(vars(claimed.parts))
     for name, figures in parts.items():
-        if figures is None or figures.verdict is None:
+        if figures is None or name not in judging.REQUIRED or figures.verdict is None:
             continue
         bounds = judging.limits(tolerances, factor, widening, claimed.noise.get(name))
         parts[name] = replace(figures, **judging.applied(vars(figures), tolerances, bounds))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from arena.contract.round import Round
-from arena.contract.verdict import Part, Verdict
-from arena.judging import distances
+from arena.contract.verdict import Part, Quality, Verdict
+from arena.judging import distances, quality
 from arena.judging import verdict as judging
 from arena.judging.widening import parted
 from reporting.submissions import lines
@@ -51,6 +51,8 @@ def agree(judged: Verdict, rounds: list[Round], gate: Mapping[str, float]) -> No
                 f"tolerances ({'; '.join(worse)[:300]})"
             )
         _losses(name, judged, rounds)
+    if judged.parts.quality is not None:
+        _text(name, judged.parts.quality, rounds[0])
 
 
 def judge(judged: Verdict, gate: Mapping[str, float]) -> tuple[str, list[tuple[str, str]]]:
@@ -96,6 +98,37 @@ def _bounded(where: str, figures: Part, rounds: set[int]) -> None:
     for few, many in (("top1_decided", "top1_positions"), ("matching_tokens", "decode_tokens")):
         if values[few] is not None and values[many] is not None and values[few] > values[many]:
             raise ValueError(f"{where}.{few}: {values[few]}, of {values[many]} {many}")
+
+
+def _text(name: str, figures: Quality, first: Round) -> None:
+    """Refuse figures of a text that round 1 did not predict, or that contradict each other or its loss."""
+    told = first.quality
+    if told is None or told.status != "ok" or told.tokens != figures.tokens:
+        tokens = told and told.tokens
+        raise ValueError(
+            f"{name}: figures of a text of {figures.tokens} tokens, yet round {first.round} predicted {tokens}"
+        )
+    for key, value in vars(figures).items():
+        if isinstance(value, float) and (value < 0) and key not in lines.MAY_BE_NEGATIVE:
+            raise ValueError(f"{name}: parts.quality.{key}: {value}; expected nothing below 0")
+    if figures.top1_agreement is not None and figures.top1_agreement > 1:
+        raise ValueError(
+            f"{name}: parts.quality.top1_agreement: {figures.top1_agreement}; expected 1 at most"
+        )
+    own, theirs, change = figures.perplexity, figures.reference_perplexity, figures.perplexity_change
+    if (
+        own is not None
+        and theirs
+        and change is not None
+        and abs(own / theirs - 1 - change) > FINE * own / theirs
+    ):
+        raise ValueError(
+            f"{name}: perplexity {own:g} of the reference's {theirs:g} is no change by {change:g}, as the verdict says"
+        )
+    if own is not None and told.loss is not None and abs(quality.exponential(told.loss) / own - 1) > FINE:
+        raise ValueError(
+            f"{name}: perplexity {own:g}, yet round {first.round} printed the loss {told.loss:g} of its text"
+        )
 
 
 def _losses(name: str, judged: Verdict, rounds: list[Round]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from reporting import closing, details, marks, precision, scale_axis, serving, summary
+from reporting import closing, details, marks, precision, quality, scale_axis, serving, summary
 from reporting import markdown as md
 from reporting.columns import TASKS, Row
 from reporting.comparison import platforms
@@ -72,6 +72,9 @@ def _model(model: Model) -> dict[str, Any]:
         "reasons": reasons(mine),
         "accuracy": precision.table(_rows(mine)),
         "generation": serving.generation(_rows(mine)),
+        "quality": quality.table(_rows(mine)),
+        "text_tokens": quality.tokens(_rows(mine)),
+        "language": quality.is_language(model.weights),
         "winners": [_winners(group) for group in by_group(mine)],
         "sections": [_section(platform, rows) for (_, platform), rows in platforms(_rows(mine)).items()],
     }
