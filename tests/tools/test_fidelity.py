@@ -85,6 +85,22 @@ def test_iree_benchmark_module_is_told_the_sizes_and_the_threads(tmp_path, monke
     assert timed[-2:] == ["--input=1x10x32xf32=0", "--input=1x4xi64=0"]
 
 
+def test_an_engine_is_driven_by_the_program_that_a_run_built(tmp_path):
+    catalogue = resolve({}, fidelity.ROOT)["frameworks"]
+    folder = tmp_path / "engines" / "local" / "onnxruntime-web"
+    with pytest.raises(
+        SystemExit, match="onnxruntime-web has no program; run the workflow with a row of ONNX"
+    ):
+        fidelity.room(catalogue["onnxruntime-web"], tmp_path)
+    folder.mkdir(parents=True)
+    (folder / "build.json").touch()
+    paths = {"program": folder / "program", "build": folder / "build.json"}
+    assert fidelity.room(catalogue["onnxruntime-web"], tmp_path) == paths
+    assert fidelity.room(catalogue["jax"], tmp_path) == {
+        "adapter": fidelity.ROOT / "workflow/scripts/frameworks/jax/adapter.py"
+    }
+
+
 def test_the_sides_take_turns_in_going_first(tmp_path, monkeypatch):
     ran = []
 

@@ -75,10 +75,10 @@ def ours(pair: Pair, setting: Setting, python: Path, folder: Path) -> list[float
         config=setting.of_model("config.json"),
         inputs=setting.of_model("inputs.safetensors"),
         export=setting.export(pair) if pair.export else None,
-        adapter=ROOT / entry["adapter"],
         cache=folder / "cache",
         result=folder / "result.json",
         outputs=folder / "outputs.safetensors",
+        **room(entry, setting.results),
     )
     words = ["--cell", codec.to_text(cell), "--files", codec.to_text(paths), "--round", "1"]
     words += ["--timeout", "900", "--log", str(folder / "process.log")]
@@ -90,6 +90,16 @@ def ours(pair: Pair, setting: Setting, python: Path, folder: Path) -> list[float
             f"{pair.row}: {task} failed: {record.tasks.get(task, record).reason}\n{record.log_tail or ''}"
         )
     return getattr(record.tasks[task], name)
+
+
+def room(entry: dict[str, Any], results: Path) -> dict[str, Path]:
+    """What drives the framework, by its key among a job's files: its adapter, or the program that a run has built."""
+    if entry["adapter"]:
+        return {"adapter": ROOT / entry["adapter"]}
+    folder = results / "engines" / "local" / entry["engine"]
+    if not (folder / "build.json").exists():
+        sys.exit(f"{folder} has no program; run the workflow with a row of {entry['name']} first")
+    return {"program": folder / "program", "build": folder / "build.json"}
 
 
 def find_row(frameworks: dict[str, Any], row: str) -> tuple[str, str, dict[str, Any]]:

@@ -162,6 +162,11 @@ def with_executorch_loop(setting: Setting, python: Path, program: Path) -> list[
     return with_script(setting, python, "executorch_loop.py", {"--program": program})
 
 
+def with_web_loop(setting: Setting, python: Path, graph: Path) -> list[float]:
+    packages = setting.results / "engines" / "local" / "onnxruntime-web" / "files" / "arena-onnxruntime-web"
+    return with_script(setting, python, "onnxruntime_web_loop.py", {"--graph": graph, "--packages": packages})
+
+
 def with_jax_loop(setting: Setting, python: Path, parameters: Path) -> list[float]:
     paths = {"--weights": parameters, "--config": setting.of_model("config.json")}
     return with_script(setting, python, "jax_loop.py", paths)
@@ -224,6 +229,16 @@ PAIRS = {
             ("inference",),
             FORWARD,
             with_session_loop,
+        ),
+        Pair(
+            "onnxruntime-web",
+            "loop around session.run",
+            "forward pass",
+            "onnx/model.onnx",
+            ("inference",),
+            FORWARD,
+            with_web_loop,
+            accelerators=("cpu",),
         ),
         Pair(
             "pytorch-eager",
