@@ -154,6 +154,10 @@ def with_iree_benchmark_module(setting: Setting, python: Path, graph: Path) -> l
     return [each["real_time"] * 1e6 for each in repetitions]
 
 
+def with_litert_benchmark(setting: Setting, python: Path, model: Path) -> list[float]:
+    return with_script(setting, python, "litert_tool.py", {"--model": model})
+
+
 def with_session_loop(setting: Setting, python: Path, graph: Path) -> list[float]:
     return with_script(setting, python, "onnxruntime_loop.py", {"--graph": graph})
 
@@ -278,6 +282,16 @@ PAIRS = {
             FORWARD,
             with_jax_loop,
             accelerators=("cuda",),
+        ),
+        Pair(
+            "litert",
+            "litert-benchmark",
+            "forward pass",
+            "litert/model.tflite",
+            ("inference",),
+            FORWARD,
+            with_litert_benchmark,
+            accelerators=("cpu",),
         ),
         Pair(
             "mlx",
