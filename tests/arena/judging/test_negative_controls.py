@@ -15,6 +15,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+import convert_checkpoint
+import lanes
+import make_inputs
 import miniatures
 import mistakes
 from arena import tensors
@@ -64,6 +67,16 @@ def run(model: Model, module, loss=torch_losses.loss, dtype=torch.float32, train
 def miniature(name: str) -> tuple[Model, Results]:
     """A miniature and its float64 reference."""
     model = Model.seeded(name)
+    return model, run(model, model.module(torch.float64), dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def trained(trained_checkpoint) -> tuple[Model, Results]:
+    """SmolLM2-135M at full size with trained weights, 32 positions of its inputs, and its float64 reference."""
+    weights, config, _ = convert_checkpoint.convert(miniatures.full(SMOL), trained_checkpoint)
+    inputs = make_inputs.generate(miniatures.full(SMOL))
+    inputs |= {"inference.input_ids": inputs["inference.input_ids"][:, :32], "target": inputs["target"][:32]}
+    model = Model(config, weights, inputs, "cross_entropy")
     return model, run(model, model.module(torch.float64), dtype=torch.float64)
 
 
@@ -243,3 +256,43 @@ def test_full_size_mistaken_loss_is_different(mistake, full_size):
     judged, tripped = judge(f"full {SMOL}: {name_of(mistake)}", model, found, reference)
     assert judged["verdict"] == "different"
     assert tripped == {"inference.printed_loss_error"}
+
+
+def test_trained_weights_pass_in_float32(trained):
+    """And their noise is what the rule is about: dozens of times the seeded weights'."""
+    model, reference = trained
+    found = run(model, model.module())
+    judged, _ = judge(f"trained {SMOL}: none", model, found, reference, noise={})
+    assert (judged["verdict"], judged["reasons"]) == ("pass", [])
+    assert compare(model, found, reference)["training"]["gradient_norm_error"] > 1e-5
+
+
+@pytest.mark.parametrize("mistake", mistakes.SMOLLM2, ids=name_of)
+def test_mistaken_model_is_different_with_trained_weights(mistake, trained, monkeypatch):
+    model, reference = trained
+    found = run(model, mistake(model, monkeypatch))
+    judged, tripped = judge(f"trained {SMOL}: {name_of(mistake)}", model, found, reference)
+    assert judged["verdict"] == "different"
+    assert tripped >= OUTPUT_IS_FAR | {"training.gradient_cosine"}
+    assert "inference.printed_loss_error" not in tripped
+
+
+@pytest.mark.parametrize(
+    "mistake", [mistakes.labels_shifted_twice, mistakes.last_position_loss, mistakes.summed_loss], ids=name_of
+)
+def test_mistaken_loss_is_different_with_trained_weights(mistake, trained):
+    model, reference = trained
+    judged, tripped = judge(
+        f"trained {SMOL}: {name_of(mistake)}", model, run(model, model.module(), mistake), reference
+    )
+    assert judged["parts"] == {"inference": "different", "latency": "pass", "training": "different"}
+    assert tripped >= LOSS_IS_WRONG | {"training.gradient_norm_error"}
+
+
+def test_tf32_is_no_float32_with_trained_weights(trained):
+    """However great their noise: what it lets pass ends before that."""
+    model, reference = trained
+    with lanes.imitation("tf32"):
+        found = run(model, model.module())
+    judged, _ = judge(f"trained {SMOL}: in TF32", model, found, reference)
+    assert judged["parts"]["inference"] != "pass"
