@@ -47,11 +47,14 @@ changed: setup  ## what changed since the last run, and what each change would r
 since: setup  ## this run's tables against those before it, from results/history (DIRECTORY=; exit 1 if one got worse)
 	@python workflow/tools/since.py $(ELSEWHERE) $(ARGS)
 
+# As many processes as cores, each with one thread; tests/conftest.py says what they share out and in which order.
+PYTEST = OMP_NUM_THREADS=1 .venv-tests/bin/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+
 check: setup .venv-tests/ready  ## the unit tests, without slow ones and the network: two minutes on two cores
-	OMP_NUM_THREADS=1 .venv-tests/bin/python -m pytest -m 'not slow and not network' --numprocesses logical --maxprocesses 8 --dist loadfile $(ARGS)
+	$(PYTEST) -m 'not slow and not network' $(ARGS)
 
 test: lint .venv-tests/ready  ## lint, then all tests (ARGS='-k gate' to choose)
-	.venv-tests/bin/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 lint: lint-python lint-engines  ## formatting, lints and types: Snakefiles, Python, and Rust where it is
 

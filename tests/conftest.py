@@ -14,13 +14,38 @@ from checkout import CARGO, CONDA_PREFIX, END_TO_END, Checkout, copy, snapshot
 DURATIONS: list[str] = []
 
 
-def pytest_collection_modifyitems(items):
+@pytest.hookimpl(tryfirst=True)  # before the choice by -m, which goes by the marks
+def pytest_collection_modifyitems(config, items):
     for item in items:
         if {"miniature", "trained_checkpoint"} & set(getattr(item, "fixturenames", ())):
             for mark in END_TO_END:
                 item.add_marker(mark)
         if sys.platform != "linux" and (item.get_closest_marker("linux")):
             item.add_marker(pytest.mark.skip(reason="asks for affinity or /proc, which only Linux has"))
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    # Fast tests first; where several processes share the tests, one of them has the longest group meanwhile.
+    turns = [None, "slow", "network"] if not hasattr(config, "workerinput") else ["network", None, "slow"]
+    items.sort(key=lambda item: turns.index(cost(item)))
+
+
+def cost(item):
+    """The mark that says most of what a test takes."""
+    return next((mark for mark in ("network", "slow") if item.get_closest_marker(mark)), None)
+
+
+def group(item):
+    """What one process runs: the fast or the slow tests of a file; all that build environments, which they share."""
+    return {"network": "environments", "slow": f"{item.location[0]}, slow"}.get(cost(item), item.location[0])
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):  # a process of pytest-xdist, whose summary nobody sees
+        session.config.workeroutput["durations"] = DURATIONS
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    DURATIONS.extend(getattr(node, "workeroutput", {}).get("durations", []))
 
 
 def pytest_terminal_summary(terminalreporter):

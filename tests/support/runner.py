@@ -13,10 +13,14 @@ DEPLOY = REPOSITORY / "workflow" / "deploy"
 
 
 def environ(*before, **changes):
-    """This process's environment with ``before`` and the runner first on PATH, and no other conda there."""
+    """This process's environment with ``before`` and the runner first on PATH, and no other conda there.
+
+    OMP_NUM_THREADS is for the tests' own process, of which several share the machine.
+    """
     path = [place for place in os.environ["PATH"].split(os.pathsep) if not Path(place, "conda").exists()]
     path = os.pathsep.join(map(str, [*before, RUNNER, *path]))
-    return {**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1", **changes}
+    own = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    return {**own, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1", **changes}
 
 
 def pins(file):
