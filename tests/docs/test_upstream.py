@@ -9,7 +9,7 @@ from runner import REPOSITORY
 
 PAGE = REPOSITORY / "docs/upstream.md"
 PARTS = ["What happens.", "Where.", "How to see it.", "What the arena does."]
-LANGUAGES = {"python", "cpp", "rust"}
+LANGUAGES = {"python", "cpp", "rust", "mlir"}
 LONGEST = 45  # lines of a reproducer
 DAY = re.compile(r"\b\d{1,2} [A-Z][a-z]+ 20\d\d\b")
 VERSION = re.compile(r"\b\d+\.\d+(\.\d+)?\b")
@@ -30,7 +30,7 @@ def faults(text):
         yield "no version in **Where.**"
     seen = parts.get("How to see it.", "")
     blocks = re.findall(r"^```(\w+)\n(.*?)^```$", seen, flags=re.MULTILINE | re.DOTALL)
-    if not blocks:
+    if not blocks and not re.search(r"^    \S", seen, flags=re.MULTILINE):  # a command will do
         yield "no reproducer"
     for language, code in blocks:
         if language not in LANGUAGES or len(code.splitlines()) > LONGEST:
@@ -65,6 +65,7 @@ def test_the_faults_that_the_arena_works_around_are_there():
         "TF32",
         "libstdc++",
         "CTranslate2",
+        "Inductor",
         "Candle",
         "MAX",
     ):
