@@ -5,6 +5,8 @@ CORES  ?= all
 CONFIG    = # overlays of the configuration, files with blanks between them
 DIRECTORY = # where results/ is; empty: here
 MINUTES   = # within which the report is to be there: rows that do not fit are left out; empty: all rows
+# What else a command line may give, and a variable of the shell may not.
+$(foreach name,ARGS DEFINITION DRY ENV FRAMEWORK MODEL NAME NEW OLD ROW,$(eval $(name) =))
 
 # What would lead this project's Python to other modules, or make it behave differently.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE PYTHONINSPECT PYTHONOPTIMIZE PYTHONWARNINGS PYTHONSAFEPATH

@@ -43,4 +43,6 @@ def test_since_and_try_take_them_too():
 
 
 def test_a_variable_of_the_shell_chooses_no_configuration():
-    assert told("report", CONFIG="/etc/other.conf", DIRECTORY="/") == [f"snakemake --cores all {TARGETS}"]
+    assert told("report", CONFIG="/etc/other.conf", DIRECTORY="/", ARGS="-n") == [
+        f"snakemake --cores all {TARGETS}"
+    ]
