@@ -15,7 +15,7 @@ README = (REPOSITORY / "config/README.md").read_text(encoding="utf-8")
 KEYS = dict(document_config.keys(SCHEMA, SCHEMA))
 
 # Keys without a default that may be left out.
-OPTIONAL = {"step", "start", "values", "decode", "cluster", "partition", "constraint", "gres"}
+OPTIONAL = {"step", "start", "values", "decode", "quality", "cluster", "partition", "constraint", "gres"}
 OPTIONAL |= {"env", "distribution", "libraries", "interface"}  # of an accelerator: what differs there
 
 

@@ -105,6 +105,7 @@ LATER_INSIDE = {
     "Gpu": {"index"},
     "Cell": {"predicts"},
     "Parts": {"quality"},
+    "Part": {"tolerances", "widened"},
 }
 
 

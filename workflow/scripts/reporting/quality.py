@@ -125,9 +125,9 @@ def drawn(row: Row) -> dict[str, float] | None:
     """What the page draws of a row, by MEASURES; None where it has no such figures, or no time."""
     if row.get("quality_kl") is None or not row.get("inference_ms"):
         return None
-    values = {
-        "kl": row["quality_kl"],
-        "perplexity": 100 * row["quality_perplexity_change"],
-        "top1": 100 * (1 - row["quality_top1"]),
+    # What is less is float32's own noise, and puts no row in front of another.
+    return {
+        "kl": round(row["quality_kl"], 6),
+        "perplexity": round(100 * row["quality_perplexity_change"], 4),
+        "top1": round(100 * (1 - row["quality_top1"]), 2),
     }
-    return {name: float(f"{value:.4g}") for name, value in values.items()}
