@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from browser import chromium  # noqa: F401 (a fixture of every test that names it)
-from checkout import CARGO, CONDA_PREFIX, END_TO_END, Checkout, copy, snapshot
+from checkout import BUILDERS, CONDA_PREFIX, END_TO_END, Checkout, copy, snapshot
 
 DURATIONS: list[str] = []
 
@@ -65,7 +65,7 @@ def miniature(tmp_path_factory):
         place.mkdir()
     copy(places["root"])
     private = {"HOME": str(places["home"]), "TMPDIR": str(places["tmp"])}
-    private |= {"XDG_CACHE_HOME": str(places["home"] / ".cache")} | CARGO
+    private |= {"XDG_CACHE_HOME": str(places["home"] / ".cache")} | BUILDERS
     config = places["root"] / "config/test.yaml"
     Checkout(places["root"], places["directory"], (config,)).build_environments()
     checkout = Checkout(places["root"], places["directory"], (config,), environment=private)

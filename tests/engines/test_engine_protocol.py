@@ -22,7 +22,7 @@ from arena.contract import codec
 from arena.contract.cell import Job, Sampling, Warmup
 from arena.contract.measured import Measured
 from arena.measuring.protocol import measure
-from checkout import CARGO
+from checkout import BUILDERS
 from runner import REPOSITORY
 from small_disk import small_disk
 
@@ -65,7 +65,7 @@ SCRIPTS = {
 def rust():
     if shutil.which("cargo") is None:
         pytest.skip("no cargo here")
-    target = CARGO["CARGO_TARGET_DIR"]
+    target = BUILDERS["CARGO_TARGET_DIR"]
     command = ["cargo", "build", "--quiet", "--locked", "--package", "arena", "--target-dir", target]
     subprocess.run(command, cwd=ENGINES, check=True)
     return [f"{target}/debug/conformance"]

@@ -12,7 +12,7 @@ import pytest
 
 import build_engine
 from arena.configuration import frameworks
-from checkout import CARGO, END_TO_END, ENGINES, FRAMEWORKS
+from checkout import BUILDERS, END_TO_END, ENGINES, FRAMEWORKS
 from runner import REPOSITORY
 
 pytestmark = END_TO_END
@@ -33,7 +33,7 @@ def test_the_unit_tests_of_a_crate_pass(crate):
     done = subprocess.run(
         ["cargo", "test", "--release", "--locked", "--package", crate],
         cwd=REPOSITORY / "workflow/engines",
-        env=os.environ | CARGO | {"RUSTFLAGS": build_engine.FLAGS},
+        env=os.environ | BUILDERS | {"RUSTFLAGS": build_engine.FLAGS},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

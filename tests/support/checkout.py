@@ -41,15 +41,16 @@ UNSUPPORTED = {  # the models that a row cannot run on the miniature's platform,
     for row, entry in FRAMEWORKS.items()
 }
 LANES = {row: entry["rows"][row]["lane"] for row, entry in FRAMEWORKS.items()}
-# Rust as it is installed for this user, and one place for what it compiles, whatever HOME a test gives.
-# Optimising takes most of a build's time, and no test looks at how fast a program is.
-CARGO = {
+# Rust as it is installed for this user, one place for what it compiles, and npm's own cache, whatever HOME a test
+# gives. Optimising takes most of a build's time, and no test looks at how fast a program is.
+BUILDERS = {
     "CARGO_HOME": os.environ.get("CARGO_HOME", str(Path.home() / ".cargo")),
     "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(Path.home() / ".rustup")),
     "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0",
     "CARGO_PROFILE_RELEASE_LTO": "off",
     "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
     "CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR", str(REPOSITORY / ".snakemake" / "cargo-tests")),
+    "npm_config_cache": os.environ.get("npm_config_cache", str(Path.home() / ".npm")),
 }
 REPORTS = {"report", "page"}
 SUMMARY = {"platform", *REPORTS}

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from arena import files
-from checkout import CARGO, CONDA_PREFIX, END_TO_END, append, copy
+from checkout import BUILDERS, CONDA_PREFIX, END_TO_END, append, copy
 from checkout import Checkout as Local
 from runner import RUNNER, environ
 from slurm import Slurm, missing
@@ -261,7 +261,7 @@ def test_an_engine_is_built_on_a_node_of_its_platform(cluster, measured, tmp_pat
     engine = replace(
         cluster,
         configs=(*cluster.configs, tmp_path / "engine.yaml"),
-        environment=cluster.environment | CARGO,
+        environment=cluster.environment | BUILDERS,
     )
     records = {name: f"results/engines/{name}/candle/build.json" for name in ("slow", "epyc")}
     done = engine.run("--", *records.values())

@@ -14,7 +14,7 @@ import yaml
 import trained
 from arena import tensors
 from arena.configuration import frameworks, loader
-from checkout import CARGO, Checkout, copy
+from checkout import BUILDERS, Checkout, copy
 from runner import REPOSITORY
 
 MODEL, TOKENS = "SmolLM2-135M", 64
@@ -72,7 +72,7 @@ def measured(trained_checkpoint, tmp_path_factory):
         )
     )
     copy(folder / "root")
-    fast_to_build = {} if ASKED else CARGO
+    fast_to_build = {} if ASKED else BUILDERS
     checkout = Checkout(folder / "root", folder / "directory", (config,), environment=fast_to_build)
     checkout.directory.mkdir()
     checkout.build_environments()
