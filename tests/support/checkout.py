@@ -50,7 +50,7 @@ BUILDERS = {
     "CARGO_PROFILE_RELEASE_LTO": "off",
     "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
     "CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR", str(REPOSITORY / ".snakemake" / "cargo-tests")),
-    "npm_config_cache": os.environ.get("npm_config_cache", str(Path.home() / ".npm")),
+    "NPM_CONFIG_CACHE": os.environ.get("NPM_CONFIG_CACHE", str(Path.home() / ".npm")),
 }
 REPORTS = {"report", "page"}
 SUMMARY = {"platform", *REPORTS}
