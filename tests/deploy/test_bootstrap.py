@@ -76,6 +76,22 @@ def test_an_environment_is_made_anew_by_its_own_python(tmp_path):
 
 
 @pytest.mark.network
+@pytest.mark.parametrize("leaves", ["pip", "uv"])
+def test_an_environment_of_another_python_is_made_anew_by_what_it_holds(tmp_path, tools, leaves):
+    """As `make setup` does where envs/ is pinned for another Python than at the last release."""
+    other = next((path for path in PYTHONS if PYTHON not in str(path)), None)
+    if other is None:
+        pytest.skip("this machine has no other Python than the pinned one")
+    made = tmp_path / "made"
+    subprocess.run([other, "-m", "venv", *(["--without-pip"] if leaves == "uv" else []), made], check=True)
+    if leaves == "uv":
+        shutil.copy(RUNNER / "uv", made / "bin")
+    done = bootstrap(made, PATH=os.pathsep.join([str(made / "bin"), str(tools)]), HOME=os.environ["HOME"])
+    assert done.returncode == 0, done.stderr
+    check(made)
+
+
+@pytest.mark.network
 def test_what_the_user_has_set_for_pip_and_python_leads_nowhere_else(tmp_path):
     (tmp_path / "pip.conf").write_text("[global]\nuser = true\n")
     (tmp_path / "sitecustomize.py").write_text("raise SystemExit('led astray')\n")

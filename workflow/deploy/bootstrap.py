@@ -39,11 +39,11 @@ def main() -> None:
         sys.exit(why)
     environ = installer.without_detours(os.environ)
     own = str(Path(sys.executable).resolve())  # not a link in the folder, if that is what runs this
-    shutil.rmtree(args.folder, ignore_errors=True)
     ours = sys.version_info[:2] == tuple(map(int, PYTHON.split(".")))
     if args.own and not ours:
         say(f"{sys.executable} is Python {'.'.join(map(str, sys.version_info[:2]))}; looking for {PYTHON}")
     if ours and has("venv") and has("ensurepip"):
+        shutil.rmtree(args.folder, ignore_errors=True)
         run([own, "-m", "venv", str(args.folder)], environ)
     else:
         with tempfile.TemporaryDirectory(prefix="arena-uv-") as temporary:
@@ -52,10 +52,17 @@ def main() -> None:
 
 
 def by_uv(folder: Path, python: str, environ: dict[str, str], temporary: Path) -> None:
-    """Make ``folder`` by uv, of the interpreter ``python`` or of that version; conda's if uv has none."""
+    """Make ``folder`` by uv, of the interpreter ``python`` or of that version; conda's if uv has none.
+
+    What is there goes only once a uv has been found: pip and uv may be its own.
+    """
     settings = installer.pip_settings() if has("pip") else {}
     environ = installer.uv_environment(settings, environ, downloads=True)
-    command = [uv(temporary, environ), "venv", "--quiet", "--no-project", "--no-config", "--seed"]
+    found = uv(temporary, environ)
+    if Path(found).absolute().is_relative_to(folder.absolute()):
+        found = shutil.copy(found, temporary)
+    shutil.rmtree(folder, ignore_errors=True)
+    command = [found, "venv", "--quiet", "--no-project", "--no-config", "--seed"]
     if attempt([*command, "--python", python, str(folder)], environ):
         return
     conda = shutil.which("conda")
