@@ -16,11 +16,11 @@ gguf = pytest.importorskip("gguf", reason="needs the tests' environment")
 import torch
 from gguf import GGMLQuantizationType
 
-import compute_reference
 from arena.judging import distances, losses, verdict
 from frameworks.errors import UnsupportedError
 from frameworks.exporting import Export
 from frameworks.llamacpp import export as export_gguf
+from frameworks.pytorch import reference as pytorch_reference
 from tolerances import TOLERANCES
 
 NAME = "SmolLM2-135M"
@@ -84,8 +84,8 @@ def logits(reader: gguf.GGUFReader, tokens: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def reference() -> compute_reference.Results:
-    return compute_reference.run(
+def reference() -> pytorch_reference.Results:
+    return pytorch_reference.run(
         miniatures.config(NAME),
         miniatures.weights(NAME),
         miniatures.inputs(NAME),
@@ -94,7 +94,7 @@ def reference() -> compute_reference.Results:
     )
 
 
-def judged(reader: gguf.GGUFReader, reference: compute_reference.Results) -> tuple[str, dict]:
+def judged(reader: gguf.GGUFReader, reference: pytorch_reference.Results) -> tuple[str, dict]:
     """The verdict on the file's inference output as a float32 row, and the figures behind it."""
     inputs = miniatures.inputs(NAME)
     output = logits(reader, inputs["inference.input_ids"][0])[None]

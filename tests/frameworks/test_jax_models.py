@@ -22,7 +22,6 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import jaxprs_in_params
 
-import compute_reference
 import jobs
 import miniatures
 from arena import files, tensors
@@ -34,6 +33,7 @@ from frameworks.jax import export as export_jax
 from frameworks.jax.adapter import Adapter, runtime
 from frameworks.jax.models import layers, layout, llama
 from frameworks.jax.models.losses import LOSSES
+from frameworks.pytorch import reference as pytorch_reference
 from frameworks.pytorch.models import generation
 from frameworks.pytorch.models import llama as torch_llama
 from frameworks.pytorch.models.loading import load as load_torch
@@ -51,10 +51,10 @@ def with_slow(*slow: str) -> list:
 
 
 @functools.cache
-def reference(name: str) -> compute_reference.Results:
+def reference(name: str) -> pytorch_reference.Results:
     """The miniature's outputs, loss and gradients in float64 PyTorch."""
     model = miniatures.model(name)
-    return compute_reference.run(
+    return pytorch_reference.run(
         miniatures.config(name),
         miniatures.weights(name),
         miniatures.inputs(name),

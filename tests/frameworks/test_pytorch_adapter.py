@@ -8,12 +8,12 @@ import jobs
 import miniatures
 from arena import files, tensors
 from arena.judging import distances
-from compute_reference import run
 from frameworks.base import Job, UnsupportedError
 from frameworks.pytorch import graphs, regions
 from frameworks.pytorch.adapter import Adapter
 from frameworks.pytorch.models import generation
 from frameworks.pytorch.models.loading import load
+from frameworks.pytorch.reference import run
 
 every_model = pytest.mark.parametrize("name", miniatures.MODELS)
 

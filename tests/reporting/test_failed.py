@@ -1,9 +1,11 @@
 """What failed on a platform, from its rounds and verdicts."""
 
 import records
-from arena.contract import failures
+from arena.contract import codec, failures
 from arena.contract.round import Limits
+from arena.contract.verdict import Parts
 from platform_csv import collected, good
+from reporting import analysis
 
 LIMITS = {"timeout_s": 900.0, "memory_mb": 0, "memory_bytes": 8_000_000_000, "raised": ""}
 BOTH = [records.verdict_record("eager"), records.verdict_record("compiled")]
@@ -29,6 +31,22 @@ def test_a_failed_cell_with_its_first_failed_round_limits_and_preparations(tmp_p
     assert failure.record.endswith("compiled/round-2.json")
     assert failure.limits == Limits(**LIMITS)
     assert failure.prepared == ["results/exports/Tiny/onnx/model.onnx.json"]
+
+
+def test_a_cell_that_was_held_to_nothing_has_failed_and_its_figures_are_gone(tmp_path):
+    why = {"code": "no-reference", "detail": "IndexError: class 10000"}
+    unjudged = records.verdict_record("eager", None, unjudged=why, noise={}, parts=codec.encode(Parts()))
+    rounds, verdicts = good("eager") + good("compiled"), [unjudged, BOTH[1]]
+    prepared = '{"Tiny/eager": ["results/models/Tiny/reference.json"]}'
+    (failure,) = found(tmp_path, rounds, verdicts, prepared=prepared)
+    assert (failure.cell, failure.code, failure.detail) == ("local/Tiny/eager", *why.values())
+    assert (failure.task, failure.round) == (None, 1)
+    eager, compiled = analysis.read([tmp_path / "local.json"])
+    assert (eager["status"], eager["reason_code"]) == ("failed", "no-reference")
+    assert eager["inference_ms"] is eager["loss"] is None and compiled["inference_ms"] > 0
+    assert (
+        compiled["inference_first"] and compiled["inference_ratio"] is None
+    )  # the baseline was held to nothing
 
 
 def test_the_rounds_that_were_skipped_after_it_are_no_failures(tmp_path):

@@ -11,10 +11,12 @@ import torch
 import compute_reference
 import miniatures
 import seed_weights
-from arena import files, tensors
+from arena import files, storage, tensors
 from arena.judging import losses
 from arena.weights import seeded
+from frameworks.pytorch import reference as pytorch_reference
 from frameworks.pytorch.models.loading import load
+from small_disk import small_disk
 
 
 @pytest.fixture(scope="module", params=miniatures.MODELS)
@@ -102,7 +104,7 @@ def test_gradients_predict_the_loss(computed):
         for name, gradient in gradients.items():
             changed[name] += sign * step * gradient
         config = files.read_json(folder / "config.json")
-        results = compute_reference.run(config, changed, inputs, model["loss"], torch.float64)
+        results = pytorch_reference.run(config, changed, inputs, model["loss"], torch.float64)
         moved.append(results.loss)
     squared = sum((gradient.astype(np.float64) ** 2).sum() for gradient in gradients.values())
     assert (moved[0] - moved[1]) / (2 * step) == pytest.approx(squared, rel=1e-4)
@@ -125,12 +127,77 @@ def test_noise_is_that_of_float32(computed):
     assert {"python", "torch", "numpy"} <= summary["versions"].keys()
 
 
-def test_pytorch_does_not_see_the_shell_s_variables():
+@pytest.fixture
+def program(tmp_path):
+    """Run the program as the rule does on ResNet's miniature, some of its ``weights`` or ``inputs`` changed."""
+    name = "ResNet-50"
+
+    def run(made=tmp_path / "made", weights=None, inputs=None, before=(), **shell):
+        tensors.save(tmp_path / "weights", miniatures.weights(name) | (weights or {}))
+        tensors.save(tmp_path / "inputs", miniatures.inputs(name) | (inputs or {}))
+        files.write_json(tmp_path / "config", miniatures.config(name))
+        made.mkdir(exist_ok=True)
+        command = [*before, sys.executable, compute_reference.__file__, "--record-failure", "--threads", "1"]
+        command += ["--loss", miniatures.model(name)["loss"]]
+        for option in ("weights", "inputs", "config"):
+            command += [f"--{option}", tmp_path / option]
+        for option in ("reference", "gradients", "summary"):
+            command += [f"--{option}", made / option]
+        return subprocess.run(command, env=os.environ | shell, capture_output=True, text=True, timeout=120)
+
+    return run
+
+
+def refused(made):
+    """Why there is no reference; the other files hold nothing."""
+    assert tensors.load(made / "reference") == tensors.load(made / "gradients") == {}
+    found = files.read_json(made / "summary")
+    assert found.keys() == {"failed"} and found["failed"]["code"] == "no-reference"
+    return found["failed"]["detail"]
+
+
+def test_pytorch_does_not_see_the_shell_s_variables(program, tmp_path):
     """Without its list it would read this one as it is imported, and refuse it."""
-    command = [sys.executable, compute_reference.__file__, "--help"]
-    shell = os.environ | {"TORCH_LOGS": "+nonsense"}
-    done = subprocess.run(command, env=shell, capture_output=True, text=True, timeout=120)
+    done = program(TORCH_LOGS="+nonsense")
     assert done.returncode == 0, done.stderr
+    assert {"gradient_norms", "noise", "versions"} == files.read_json(tmp_path / "made/summary").keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"inputs": {"target": np.array([1, 2, 3, 10_000])}}, "10000"),
+        (
+            {"weights": {"fc.bias": np.full(256, np.nan, np.float32)}},
+            "inference.output is not finite in float64",
+        ),
+        ({"weights": {"fc.other": np.zeros(1, np.float32)}}, "1 unexpected ['fc.other']"),
+    ],
+)
+def test_a_reference_that_cannot_be_computed_is_recorded(program, tmp_path, change, said):
+    files.write_json(tmp_path / "made/summary", {"noise": "of an earlier one"})
+    done = program(**change)
+    assert done.returncode == 0, done.stderr
+    assert said in refused(tmp_path / "made") and "Traceback" in done.stderr
+
+
+@pytest.mark.linux
+def test_so_is_one_whose_process_dies(program, tmp_path):
+    """PyTorch takes more than a second of the processor's time; the process that waits does not."""
+    done = program(before=["/bin/sh", "-c", 'ulimit -t 1; exec "$@"', "sh"])
+    assert done.returncode == 0, done.stderr
+    assert refused(tmp_path / "made") == "the process that computes it ended with signal 9"
+
+
+@pytest.mark.linux
+def test_a_full_disk_is_no_model_s_failure(program, tmp_path):
+    with small_disk(tmp_path, megabytes=1) as disk:
+        (disk / "made").mkdir()
+        (disk / "others").write_bytes(bytes(1 << 20))
+        done = program(made=disk / "made")
+        assert done.returncode == storage.EXIT
+        assert "Nothing is recorded: make room or mend the disk, then run again" in done.stderr
+        assert not (disk / "made/summary").exists()
 
 
 def test_without_weights_there_is_no_reference_but_the_reason(tmp_path):
@@ -153,7 +220,7 @@ def test_a_text_is_predicted_window_by_window_in_float64():
     config, weights = miniatures.config(name), miniatures.weights(name)
     ids = np.arange(1, 42).reshape(1, 41) * 7 % 512
     text = {"quality.input_ids": ids[:, :40].reshape(2, 1, 20), "quality.target": ids[:, 1:].reshape(2, 20)}
-    found = compute_reference.predictions(config, weights, text)
+    found = pytorch_reference.predictions(config, weights, text)
     module = load(config["definition"], config, weights, torch.float64).eval()
     with torch.no_grad():
         alone = module(torch.from_numpy(text["quality.input_ids"][1])).log_softmax(-1)[0].numpy()

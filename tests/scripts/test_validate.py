@@ -322,6 +322,16 @@ def test_without_weights_there_is_no_verdict(cell):
     assert found["reasons"] and all("no-weights" in text for text in found["reasons"])
 
 
+def test_without_a_reference_there_is_none_either(cell):
+    reason = {"code": "no-reference", "detail": "IndexError: class 10000"}
+    files.write_json(cell.directory / "reference.json", {"failed": reason})
+    for name in ("reference", "reference-gradients"):
+        tensors.save(cell.directory / f"{name}.safetensors", {})
+    found = cell.judge()
+    assert (found["verdict"], found["noise"], found["unjudged"]) == (None, {}, reason)
+    assert found["reasons"] == ["failed (no-reference): IndexError: class 10000"]
+
+
 TEXT = np.random.default_rng(8).integers(0, 9, size=(2, 32))
 
 

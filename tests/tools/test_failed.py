@@ -49,6 +49,15 @@ def test_what_was_not_made_is_made_again_first(tmp_path):
     assert failed.forced(found, "local/Tiny/eager", 1) == ["results/benchmarks/local/Tiny/eager/round-1.json"]
 
 
+def test_what_was_held_to_nothing_needs_a_reference_alone(tmp_path):
+    record = tmp_path / "reference.json"
+    files.write_json(record, {"failed": {"code": "no-reference", "detail": "IndexError"}})
+    found = [failure(code="no-reference", prepared=[str(record)]), failure("onnx")]
+    assert failed.forced(found, "", 1) == [str(record), found[1].record]
+    files.write_json(record, {"noise": {}})
+    assert failed.forced(found, "", 1) == [found[1].record]
+
+
 def test_it_reads_the_files_that_there_are(tmp_path):
     there, not_there, broken = (tmp_path / name for name in ("local.json", "gpu.json", "broken.json"))
     codec.write(there, Failures(platform="local", failures=[failure()], raised={}))

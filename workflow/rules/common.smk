@@ -193,7 +193,7 @@ def checkpoint_arguments(wildcards, input):
         path = ROOT / MODELS[wildcards.model]["source"]["path"]
         return ["--record-failure", "--checkpoint", path]
     if asked == "seeded":
-        return []
+        return ["--record-failure"]
     directory, record = input.checkpoint
     return ["--record-failure", "--checkpoint", directory, "--record", record]
 

@@ -23,16 +23,17 @@ def failed_before():
     ]
 
 
-def prepared_weights(model):
-    """The records of a checkpoint's download and conversion."""
-    names = {"hub": ["checkpoint.json", "source.json"], "path": ["source.json"]}
-    names["auto"] = names["hub"]
-    asked = MODELS[model]["weights"]
-    return [f"results/models/{model}/{name}" for name in names.get(asked, [])]
+def prepared_model(model):
+    """The records of a model's download, weights and reference."""
+    downloaded = MODELS[model]["weights"] in ("hub", "auto")
+    names = ["checkpoint.json"] * downloaded + ["source.json", "reference.json"]
+    return [f"results/models/{model}/{name}" for name in names]
 
 
 def prepared_for(platform):
-    """The records of the weights, the exports and the build that each cell needs, by MODEL/ROW, as JSON."""
+    """The records of the weights, the reference, the exports and the build that each cell needs, by MODEL/ROW, as
+    JSON.
+    """
     found = {}
     absent = {(each["model"], each["row"]) for each in unmeasured(platform)}
     for cell in run_cells(platform):
@@ -44,13 +45,11 @@ def prepared_for(platform):
             for path in (exported(wildcards), exported_decode(wildcards))
             if path
         ]
-        records = [
-            *prepared_weights(cell["model"]),
+        found[f"{cell['model']}/{cell['row']}"] = [
+            *prepared_model(cell["model"]),
             *exports,
             *filter(None, [engine_record(wildcards)]),
         ]
-        if records:
-            found[f"{cell['model']}/{cell['row']}"] = records
     return as_json(found)
 
 

@@ -30,6 +30,6 @@ rule reference:
     message:
         "{wildcards.model}: compute the float64 reference"
     shell:
-        "python {input.script:q} --weights {input.weights:q} --config {input.config:q} --inputs {input.inputs:q}"
+        "python {input.script:q} --record-failure --weights {input.weights:q} --config {input.config:q} --inputs {input.inputs:q}"
         " --loss {params.loss:q} --decode-tokens {params.decode_tokens} {params.quality} --threads {threads}"
         " --reference {output.reference:q} --gradients {output.gradients:q} --summary {output.facts:q} 2> {log:q}"

@@ -1,7 +1,9 @@
 """Compute what every framework is held to: outputs, loss and gradients in float64 on the CPU.
 
 Of a model that generates also the greedy continuation of its prompt. Beside it stands the noise floor: how
-far plain float32 PyTorch, run eagerly, is from that reference.
+far plain float32 PyTorch, run eagerly, is from that reference. With --record-failure, a reference that cannot be
+computed, or whose process dies, costs the model's verdicts and not the run: the files then hold no tensors and the
+summary says why. A full or broken disk is an error: nothing is recorded then.
 """
 
 from __future__ import annotations
@@ -9,157 +11,44 @@ from __future__ import annotations
 import argparse
 import platform
 import sys
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tempfile
+import traceback
 from pathlib import Path
-from typing import Any
 
 from arena import environment
 
 if __name__ == "__main__":
     environment.enter()
 
-import numpy as np
-import torch
-
-from arena import files, tensors
-from arena.judging import distances, quality
+from arena import files, redaction, storage, tensors
+from arena.measuring import watchdog
 from arena.weights import unmade
-from frameworks.pytorch.models import generation, losses
-from frameworks.pytorch.models.loading import DefinitionError, arguments, load
 
-
-@dataclass(frozen=True)
-class Generated:
-    """A greedy continuation and the logits from which each of its tokens was chosen."""
-
-    tokens: np.ndarray  # (tokens,) int64
-    logits: np.ndarray  # (tokens, vocabulary)
-
-    def margins(self) -> np.ndarray:
-        """The lead of the highest logit over the second at each step, (tokens,)."""
-        second, first = np.partition(self.logits, -2, axis=1)[:, -2:].T
-        return first - second
-
-
-@dataclass(frozen=True)
-class Results:
-    """What one precision computes; gradients by weight name, in the checkpoint's layout."""
-
-    inference: np.ndarray
-    latency: np.ndarray
-    loss: float
-    gradients: dict[str, np.ndarray]
-    generated: Generated | None = None
-
-
-def run(
-    config: dict[str, Any],
-    weights: Mapping[str, np.ndarray],
-    inputs: Mapping[str, np.ndarray],
-    loss_kind: str,
-    dtype: torch.dtype,
-    continuation: int | np.ndarray | None = None,
-) -> Results:
-    """Both forward passes, the loss and the gradient of every trainable weight, in ``dtype`` on the CPU.
-
-    ``inputs`` holds ``inference.{name}``, ``latency.{name}`` and ``target``; ``decode.input_ids`` too, if a
-    ``continuation`` is asked for: how many tokens to generate, or the tokens whose logits are wanted.
-    """
-    started = time.perf_counter()
-    module = load(config["definition"], config, weights, dtype).eval()
-    with torch.no_grad():
-        latency = module(**arguments(tensors.select(inputs, "latency."), dtype))
-    generated = None
-    if continuation is not None:
-        prompt = arguments(tensors.select(inputs, "decode."), dtype)["input_ids"]
-        generated = generate(module, prompt, continuation)
-    inference = module(**arguments(tensors.select(inputs, "inference."), dtype))
-    loss = losses.loss(loss_kind, inference, arguments({"target": inputs["target"]}, dtype)["target"])
-    loss.backward()
-    gradients = {name: gradient_of(name, parameter) for name, parameter in module.named_parameters()}
-    log(f"{dtype}: loss {loss.item():.6f}, {time.perf_counter() - started:.1f} s")
-    return Results(inference.detach().numpy(), latency.numpy(), loss.item(), gradients, generated)
-
-
-def gradient_of(name: str, parameter: torch.nn.Parameter) -> np.ndarray:
-    """Its gradient. Raises DefinitionError if the loss does not depend on it."""
-    if parameter.grad is None:
-        raise DefinitionError(
-            f"{name} has no gradient, because the loss does not depend on it; let the module use it, or say so in its "
-            "definition's file in workflow/scripts/models/spec/: Spec(…, effect=False), and make it a buffer"
-        )
-    return parameter.grad.numpy()
-
-
-def generate(module: torch.nn.Module, prompt: torch.Tensor, continuation: int | np.ndarray) -> Generated:
-    """The greedy continuation of ``prompt`` (1, time) int64, or the logits of the one given.
-
-    The logits are those of one pass over the whole text, without a key-value cache. Raises ArithmeticError
-    if the tokens that were generated with a cache are not the highest of them.
-    """
-    if isinstance(continuation, int):
-        tokens = generation.greedy(module, prompt, continuation)[0].numpy()
-    else:
-        tokens = continuation
-    text = torch.cat((prompt, torch.tensor(tokens[None, :-1])), dim=1)
-    with torch.no_grad():
-        logits = module(text)[0, prompt.shape[1] - 1 :].numpy()
-    if isinstance(continuation, int) and not np.array_equal(logits.argmax(axis=1), tokens):
-        step = int(np.flatnonzero(logits.argmax(axis=1) != tokens)[0])
-        raise ArithmeticError(f"step {step}: the key-value cache leads to another token than the whole text")
-    return Generated(tokens, logits)
-
-
-def predictions(
-    config: dict[str, Any], weights: Mapping[str, np.ndarray], inputs: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """What float64 predicts of the text of ``inputs`` (``quality.…``): see ``arena.judging.quality``."""
-    started = time.perf_counter()
-    module = load(config["definition"], config, weights, torch.float64).eval()
-    text, found = tensors.select(inputs, "quality."), quality.Predictions()
-    with torch.no_grad():
-        for input_ids, target in zip(text["input_ids"], text["target"], strict=True):
-            found.add(module(torch.from_numpy(input_ids)).numpy(), target)
-    log(f"text: {text['target'].size} tokens, {time.perf_counter() - started:.1f} s")
-    return found.tensors()
-
-
-def decode_noise(single: Generated, double: Generated) -> dict[str, Any]:
-    """The gate's figures for float32's logits on float64's continuation, and what counts as a tie there."""
-    figures = distances.compare_output(single.logits, double.logits, "cross_entropy", None)
-    largest = float(np.abs(double.logits).max())
-    return {**figures, "tie_margin": distances.tie_margin(figures["max_abs_error"], largest)}
-
-
-def noise(single: Results, double: Results, gradients: dict, norms: dict, loss_kind: str) -> dict[str, Any]:
-    """The gate's figures for ``single`` (float32) against ``double`` (float64), by task.
-
-    ``gradients`` are the float64 ones rounded to float32, ``norms`` the Euclidean norms before rounding.
-    """
-    loss_error = distances.relative_error(single.loss, double.loss)
-    inference = distances.compare_output(single.inference, double.inference, loss_kind, None)
-    training = distances.compare_gradients(single.gradients, gradients, norms)
-    figures = {
-        "inference": {**inference, "loss_error": loss_error},
-        "latency": distances.compare_output(single.latency, double.latency, loss_kind, None),
-        "training": {**training, "loss_error": loss_error},
-    }
-    if double.generated:
-        figures["decode"] = decode_noise(single.generated, double.generated)
-    return figures
-
-
-def log(message: str) -> None:
-    """One line of progress on stderr."""
-    print(message, file=sys.stderr, flush=True)
+HERE = "--in-this-process"
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    options = arguments(argv)
+    try:
+        if reason := unmade.reason(options.config):
+            leave(options, reason)
+        elif options.in_this_process:
+            attempt(options)
+        elif options.record_failure:
+            supervise(options)
+        else:
+            compute(options)
+    except OSError as error:
+        if not storage.fault(error, options.summary.parent, Path(tempfile.gettempdir())):
+            raise
+        print(f"compute_reference.py: {storage.failed(options.summary, error)}", file=sys.stderr)
+        sys.exit(storage.EXIT)
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--weights", required=True, help="read: model.safetensors")
-    parser.add_argument("--config", required=True, help="read: config.json")
+    parser.add_argument("--config", required=True, type=Path, help="read: config.json")
     parser.add_argument("--inputs", required=True, help="read: inputs.safetensors")
     parser.add_argument("--loss", required=True, choices=["cross_entropy", "mse"])
     parser.add_argument(
@@ -169,40 +58,81 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", required=True, type=int, help="of PyTorch's thread pool")
     parser.add_argument("--reference", required=True, help="written: outputs and loss, float64 (safetensors)")
     parser.add_argument("--gradients", required=True, help="written: gradients, float32 (safetensors)")
-    parser.add_argument("--summary", required=True, help="written: norms, noise, versions (JSON)")
-    options = parser.parse_args(argv)
-    torch.set_num_threads(options.threads)
+    parser.add_argument("--summary", required=True, type=Path, help="written: norms, noise, versions (JSON)")
+    parser.add_argument(
+        "--record-failure", action="store_true", help="where there is none, record why instead of failing"
+    )
+    parser.add_argument(HERE, action="store_true", help="do that here, not in a process of its own")
+    return parser.parse_args(argv)
 
-    if unmade.reason(Path(options.config)):
-        for path in (options.reference, options.gradients):
-            tensors.save(path, {})
-        files.write_json(options.summary, files.read_json(options.config))
-        return
+
+def supervise(options: argparse.Namespace) -> None:
+    """``attempt`` in a process of its own, with this one's arguments. Ends this process where that one cannot write."""
+    for path in map(Path, (options.reference, options.gradients, options.summary)):
+        path.unlink(missing_ok=True)
+    status = watchdog.run([sys.executable, __file__, *sys.argv[1:], HERE], environment.passed())
+    if status == storage.EXIT:
+        sys.exit(storage.EXIT)
+    if status:
+        if why := storage.writable(options.summary.parent):
+            raise storage.failed(options.summary, why)
+        end = f"signal {-status}" if status < 0 else f"exit status {status}"
+        leave(options, unmade.no_reference(f"the process that computes it ended with {end}"))
+
+
+def attempt(options: argparse.Namespace) -> None:
+    """``compute``, or why not. Raises OSError where a disk is full or broken."""
+    try:
+        compute(options)
+    except Exception as error:
+        traceback.print_exc()
+        if storage.fault(error, options.summary.parent, Path(tempfile.gettempdir())):
+            raise storage.failed(options.summary, error) from error
+        leave(options, unmade.no_reference(unmade.told(error)))
+
+
+def leave(options: argparse.Namespace, reason: dict[str, str]) -> None:
+    """Write what stands in the place of a reference that there is none of (arena/weights/unmade.py)."""
+    for path in (options.reference, options.gradients):
+        tensors.save(path, {})
+    reason = redaction.Redactor().value(reason)
+    files.write_json(options.summary, unmade.config(reason))
+    print(f"no reference: {reason['detail']}", file=sys.stderr)
+
+
+def compute(options: argparse.Namespace) -> None:
+    """Write the reference. Raises DefinitionError, ArithmeticError where the model's definition is at fault."""
+    import numpy as np
+    import torch
+
+    from frameworks.pytorch import reference
+
+    torch.set_num_threads(options.threads)
     config = files.read_json(options.config)
     weights, inputs = tensors.load(options.weights), tensors.load(options.inputs)
-    try:
-        double = run(config, weights, inputs, options.loss, torch.float64, options.decode_tokens or None)
-    except DefinitionError as error:
-        sys.exit(f"compute_reference.py: {error}")
+    double = reference.run(
+        config, weights, inputs, options.loss, torch.float64, options.decode_tokens or None
+    )
     norms = {name: float(np.linalg.norm(gradient)) for name, gradient in double.gradients.items()}
     gradients = {}
     for name in norms:  # one at a time, so that float64 gradients make room for what follows
         gradients[name] = double.gradients.pop(name).astype(np.float32)
+    reference.check_finite(double, norms)
     continuation = double.generated.tokens if double.generated else None
-    single = run(config, weights, inputs, options.loss, torch.float32, continuation)
+    single = reference.run(config, weights, inputs, options.loss, torch.float32, continuation)
 
     outputs = {"inference.output": double.inference, "latency.output": double.latency}
     outputs["loss"] = np.array(double.loss)
     if double.generated:
         outputs |= {"decode.tokens": double.generated.tokens, "decode.margins": double.generated.margins()}
     if options.quality:
-        text = predictions(config, weights, inputs)
+        text = reference.predictions(config, weights, inputs)
         outputs |= {f"quality.{name}": array for name, array in text.items()}
     tensors.save(options.reference, outputs)
     tensors.save(options.gradients, gradients)
     summary = {
         "gradient_norms": norms,
-        "noise": noise(single, double, gradients, norms, options.loss),
+        "noise": reference.noise(single, double, gradients, norms, options.loss),
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -211,7 +141,7 @@ def main(argv: list[str] | None = None) -> None:
     }
     files.write_json(options.summary, summary)
     figures = summary["noise"]
-    log(f"float32 PyTorch: relative L2 {figures['inference']['relative_l2']:.2e}")
+    reference.log(f"float32 PyTorch: relative L2 {figures['inference']['relative_l2']:.2e}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import argparse
 import importlib
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +80,9 @@ def provenance(directory: Path, record: dict[str, Any] | None) -> dict[str, Any]
     return {key: value for key, value in record.items() if key != "first_seen"}
 
 
-def leave_unmade(options: argparse.Namespace, reason: dict[str, str]) -> None:
-    """Write what stands in the place of weights that could not be had (arena/weights/unmade.py)."""
-    tensors.save(options.weights, {})
-    files.write_json(options.config, unmade.config(reason))
-    files.write_json(
-        options.source, {"kind": "failed", "asked": options.model_config["weights"], "reason": reason}
-    )
-    print(f"no weights: {reason['detail']}", file=sys.stderr)
+def leave(options: argparse.Namespace, reason: dict[str, str]) -> None:
+    """Write what stands in the place of weights that could not be had."""
+    unmade.leave(options.weights, options.config, options.source, options.model_config["weights"], reason)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -108,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         record = files.read_json(options.record) if options.record else None
         if record and record["kind"] == "failed":
-            return leave_unmade(options, record["reason"])
+            return leave(options, record["reason"])
         if record and record["kind"] == "seeded":
             weights, config = seed_weights.generate(model), seed_weights.architecture(model)
             facts = record | {"seed": model["seed"], "generator": seeded.GENERATOR}
@@ -116,10 +112,13 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             weights, config, types = convert(model, options.checkpoint)
             facts = provenance(options.checkpoint, record) | {"converted": {"from": types, "to": "float32"}}
-    except (OSError, ValueError) as error:
+    except Exception as error:
+        known = isinstance(error, (OSError, ValueError))
+        if not known:
+            traceback.print_exc()
         if options.record_failure and not isinstance(error, OSError):
-            return leave_unmade(options, unmade.because(str(error)))
-        sys.exit(f"convert_checkpoint.py: {error}")
+            return leave(options, unmade.because(unmade.told(error)))
+        sys.exit(f"convert_checkpoint.py: {unmade.told(error)}")
     tensors.save(options.weights, weights)
     files.write_json(options.config, config)
     count = sum(array.size for array in weights.values())

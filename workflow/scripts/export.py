@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import importlib
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -95,14 +94,7 @@ def supervised(record: Path) -> dict[str, Any]:
 
     Ends this process where that one could not write.
     """
-    command = [sys.executable, __file__, *sys.argv[1:], HERE]
-    with watchdog.watchdog() as dog:
-        process = subprocess.Popen(command, env=environment.passed(), process_group=0)
-        dog.guard(process.pid)
-        try:
-            status = process.wait()
-        finally:
-            watchdog.end(process)
+    status = watchdog.run([sys.executable, __file__, *sys.argv[1:], HERE], environment.passed())
     if status == storage.EXIT:
         sys.exit(storage.EXIT)
     if not record.is_file():

@@ -6,12 +6,13 @@ import argparse
 import importlib
 import json
 import sys
+import traceback
 from typing import Any
 
 import numpy as np
 
 from arena import files, tensors
-from arena.weights import seeded
+from arena.weights import seeded, unmade
 
 
 def architecture(model: dict[str, Any]) -> dict[str, Any]:
@@ -43,6 +44,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weights", required=True, help="written: every tensor (safetensors)")
     parser.add_argument("--config", required=True, help="written: the architecture (JSON)")
     parser.add_argument("--source", required=True, help="written: where the weights come from (JSON)")
+    parser.add_argument(
+        "--record-failure",
+        action="store_true",
+        help="where there can be none, record why instead of failing",
+    )
     options = parser.parse_args(arguments)
     model = options.model_config
 
@@ -52,8 +58,13 @@ def main(arguments: list[str] | None = None) -> None:
                 f"weights: {model['weights']!r} is not 'seeded': convert_checkpoint.py makes such weights"
             )
         weights = generate(model)
-    except ValueError as error:
-        sys.exit(f"seed_weights.py: {error}")
+    except Exception as error:  # of the definition's, a module that anybody may write
+        if not isinstance(error, ValueError):
+            traceback.print_exc()
+        if options.record_failure and not isinstance(error, OSError):
+            why = unmade.because(unmade.told(error))
+            return unmade.leave(options.weights, options.config, options.source, "seeded", why)
+        sys.exit(f"seed_weights.py: {unmade.told(error)}")
     tensors.save(options.weights, weights)
     files.write_json(options.config, architecture(model))
     source = {

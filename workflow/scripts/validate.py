@@ -22,6 +22,7 @@ from arena import files, tensors
 from arena.contract import codec
 from arena.contract import round as contract_round
 from arena.contract import verdict as contract_verdict
+from arena.contract.cell import Reason
 from arena.contract.measured import Quality, Task
 from arena.contract.round import Round
 from arena.contract.verdict import Part, Parts, Verdict
@@ -75,8 +76,8 @@ def main(argv: list[str] | None = None) -> None:
     try:
         rounds = read_rounds(args.rounds, args.outputs)
         gradients = tensors.load(args.gradients)
-        if unmade.reason(args.reference_json):
-            codec.write(args.out, unjudged(rounds))
+        if reason := unmade.reason(args.reference_json):
+            codec.write(args.out, unjudged(rounds, reason))
             return
         reference = read_reference(args)
         widening = Widening(**args.widening) if args.widening else None
@@ -233,16 +234,18 @@ def validate(
     )
 
 
-def unjudged(rounds: list[Process]) -> Verdict:
-    """That on a cell of a model without weights: none, for want of a reference."""
+def unjudged(rounds: list[Process], reason: dict[str, str]) -> Verdict:
+    """That on a cell of a model without weights, or without a reference: none, for this ``reason``."""
     cell = rounds[0].record.cell
+    why = codec.decode(Reason, reason)
     return Verdict(
         platform=cell.platform,
         model=cell.model,
         row=cell.row,
         lane=cell.lane,
         parts=Parts(),
-        reasons=unmeasured(rounds),
+        unjudged=why,
+        reasons=list(dict.fromkeys([*unmeasured(rounds), f"failed ({why.code}): {why.detail}"])),
         noise={},
     )
 

@@ -1,7 +1,7 @@
 """Which files a run has to make again so that what failed is measured again, one a line: for `results/retry`.
 
-Of a failed cell that is its first failed round, with those of its weights, its exports and its build that were not
-made.
+Of a failed cell that is its first failed round, with those of its weights, its reference, its exports and its build
+that were not made.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import library  # noqa: F401
 from arena import files
 from arena.contract import codec, failures
 from arena.contract.failures import Failure
+from arena.weights import unmade
 
 
 def forced(found: Iterable[Failure], cell: str, number: int) -> list[str]:
@@ -25,17 +26,19 @@ def forced(found: Iterable[Failure], cell: str, number: int) -> list[str]:
     for failure in chosen:
         if failure.cell not in first or failure.round < first[failure.cell].round:
             first[failure.cell] = failure
-    wanted += [] if cell else [failure.record for failure in first.values()]
+    # One that was measured, and held to nothing, needs a reference alone.
+    measured_again = [each for each in first.values() if each.code != unmade.NO_REFERENCE]
+    wanted += [] if cell else [failure.record for failure in measured_again]
     prepared = [path for failure in chosen for path in failure.prepared if not made(Path(path))]
     return list(dict.fromkeys([*prepared, *wanted]))
 
 
 def made(record: Path) -> bool:
-    """Whether the weights, the export or the build of this record were made, or need not be tried again."""
+    """Whether what this record is of was made, or need not be tried again."""
     if not record.is_file():
         return False
     found = files.read_json(record)
-    return found.get("status", found.get("kind")) != "failed"
+    return found.get("status", found.get("kind")) != "failed" and unmade.KEY not in found
 
 
 def main() -> None:

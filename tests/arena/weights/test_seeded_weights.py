@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import math
+import re
 from functools import cache
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 import miniatures
 import seed_weights
 from arena import files, tensors
-from arena.weights import seeded
+from arena.weights import seeded, unmade
 from arena.weights.seeded import Spec
 from frameworks.pytorch.models.loading import arguments, load
 
@@ -219,3 +220,26 @@ def test_a_variant_that_is_not_implemented_is_refused():
     )
     with pytest.raises(ValueError, match=r"architecture\.tie_word_embeddings: False"):
         seed_weights.generate(model)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"definition": "no_such_one"}, "ModuleNotFoundError: No module named 'models.spec.no_such_one'"),
+        ({"architecture": {}}, "KeyError: "),
+    ],
+)
+def test_weights_that_a_definition_does_not_give_are_recorded(tmp_path, change, said):
+    """They cost the model's cells, no longer the run; without being asked for, the program fails."""
+    model = miniatures.model("ResNet-50") | change
+    paths = {name: tmp_path / name for name in ("weights", "config", "source")}
+    options = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+    options += ["--model-config", json.dumps(model)]
+    with pytest.raises(SystemExit, match=re.escape(said)):
+        seed_weights.main(options)
+    assert list(tmp_path.iterdir()) == []
+    seed_weights.main([*options, "--record-failure"])
+    reason = unmade.reason(paths["config"])
+    assert reason["code"] == "no-weights" and said in reason["detail"]
+    assert tensors.load(paths["weights"]) == {}
+    assert files.read_json(paths["source"]) == {"kind": "failed", "asked": "seeded", "reason": reason}

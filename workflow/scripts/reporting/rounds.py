@@ -140,6 +140,22 @@ def _cell(
         raise ValueError(f"{model} / {row}: rounds {numbers}; expected 1 to {max(numbers)} without a gap")
     records = [found[number][1] for number in numbers]
     measured = all(record.status == "ok" for record in records)
-    if measured and verdict.verdict is None:
+    if measured and verdict.verdict is None and verdict.unjudged is None:
         raise ValueError(f"{model} / {row}: every round is ok, yet its verdict is null; validate again")
-    return RecordedCell(model, row, records, [found[number][0] for number in numbers], verdict)
+    return held_to_nothing(
+        RecordedCell(model, row, records, [found[number][0] for number in numbers], verdict)
+    )
+
+
+def held_to_nothing(cell: RecordedCell) -> RecordedCell:
+    """The cell; its rounds that are well have failed, with the verdict's reason, where nothing could be judged."""
+    why = cell.verdict.unjudged
+    if why is None:
+        return cell
+    records = [
+        replace(record, status="failed", reason=why, tasks={}, quality=None)
+        if record.status == "ok"
+        else record
+        for record in cell.rounds
+    ]
+    return replace(cell, rounds=records)

@@ -27,7 +27,7 @@ class Failure:
     round: Annotated[int, "The first round in which it did: the one to measure again"]
     record: Annotated[str, "That round's file"]
     limits: Annotated[Limits | None, "Those of that round; null where no process was started"] = None
-    prepared: Annotated[list[str], "Records of the weights, the exports and the build that the cell needs"]
+    prepared: Annotated[list[str], "Records of the cell's weights, reference, exports and build"]
 
     @property
     def cell(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from arena.contract import codec
+from arena.contract.cell import Reason
 from arena.contract.codec import Count, Later
 
 Judgement = Literal["pass", "close", "different"]
@@ -113,6 +114,11 @@ class Verdict:
     row: Annotated[str, "The cell's"]
     lane: Annotated[str, "The cell's"]
     verdict: Annotated[Judgement | None, "Null where there are no outputs to judge"] = None
+    unjudged: Annotated[
+        Reason | None,
+        "Why nothing could be judged: the model's weights, or its reference, were not made",
+        Later(),
+    ] = None
     parts: Annotated[Parts, "Figures by task"]
     reasons: Annotated[list[str], "Why it is no pass, in words"]
     noise: Annotated[dict[str, dict[str, Any]], "The same figures of float32 PyTorch, by task"]

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,19 @@ def watchdog() -> Iterator[Watchdog]:
         dog.kill()
         dog.wait()
         os.close(writing)
+
+
+def run(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run a command with these variables to its end, in a group that ends with this process; its exit status, negative
+    for a signal.
+    """
+    with watchdog() as dog:
+        process = subprocess.Popen(command, env=environ, process_group=0)
+        dog.guard(process.pid)
+        try:
+            return process.wait()
+        finally:
+            end(process)
 
 
 def end(process: subprocess.Popen[Any]) -> None:

@@ -15,7 +15,7 @@ from arena.judging.widening import parted
 from arena.weights import source
 from reporting import allotments
 from reporting.claims import LANES
-from reporting.rounds import RecordedCell, Unmeasured, allotted
+from reporting.rounds import RecordedCell, Unmeasured, allotted, held_to_nothing
 from reporting.submissions import lines, rounds_held, verdicts_held
 from reporting.submissions.lines import SubmissionError
 
@@ -107,7 +107,7 @@ def read(path: Path, catalogue: Mapping[str, Any] | None = None) -> Submission:
                 gate[first.cell.lane],
             )
         places = [Path(f"{path}:{line}") for line, _ in sorted(rounds[key], key=lambda pair: pair[1].round)]
-        cell = RecordedCell(*key, ordered, places, verdicts[key][1])
+        cell = held_to_nothing(RecordedCell(*key, ordered, places, verdicts[key][1]))
         cells.append(allotted(cell, account) if account else cell)
     if not cells:
         raise SubmissionError(f"{path}: no rounds; expected the records of a platform")

@@ -30,8 +30,10 @@ def agree(judged: Verdict, rounds: list[Round], gate: Mapping[str, float]) -> No
     ended = all(record.status == "ok" for record in rounds)
     if judged.verdict is not None and not ended:
         raise ValueError(f"{name}: verdict {judged.verdict}, yet a round did not end well")
-    if judged.verdict is None and ended:
+    if judged.verdict is None and ended and judged.unjudged is None:
         raise ValueError(f"{name}: every round is ok, yet the verdict is null")
+    if judged.verdict is not None and judged.unjudged is not None:
+        raise ValueError(f"{name}: verdict {judged.verdict}, yet nothing was judged: {judged.unjudged.code}")
     for part in GATED:
         figures = getattr(judged.parts, part)
         if figures is None:
