@@ -109,6 +109,18 @@ def test_what_the_user_has_set_for_pip_and_python_leads_nowhere_else(tmp_path):
     check(made)
 
 
+def test_pip_behind_a_socks_proxy_says_what_helps(tmp_path):
+    proxies = dict.fromkeys(
+        ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "no_proxy", "NO_PROXY"), ""
+    )
+    done = bootstrap(tmp_path / "made", sys.executable, ALL_PROXY="socks5://me:secret@localhost:9", **proxies)
+    assert done.returncode == 1
+    *_, last = done.stderr.splitlines()
+    assert last.startswith("ALL_PROXY names a SOCKS proxy") and last.endswith(
+        "unset ALL_PROXY for `make setup`"
+    )
+
+
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory):
     """Variables with which uv downloads this Python from a folder, into another."""

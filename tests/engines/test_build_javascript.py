@@ -94,6 +94,41 @@ def test_what_npm_says_is_the_reason(engine):
     assert program.read_bytes() == b""
 
 
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ({"ALL_PROXY": "socks5://localhost:9"}, ["socks5://localhost:9"] * 2),
+        (
+            {"all_proxy": "http://localhost:9", "HTTPS_PROXY": "http://own:1"},
+            ["http://localhost:9", "http://own:1"],
+        ),
+        (
+            {"all_proxy": "http://localhost:9", "npm_config_https_proxy": "http://own:1"},
+            ["http://localhost:9", None],
+        ),
+        ({"HTTPS_PROXY": "http://own:1"}, [None, "http://own:1"]),
+    ],
+)
+def test_npm_asks_through_the_proxy_for_all(given, asked):
+    """It reads no ALL_PROXY, and went past one."""
+    found = build_javascript.with_proxies(given)
+    named = {name.lower(): value for name, value in found.items()}
+    assert [named.get("http_proxy"), named.get("https_proxy")] == asked
+
+
+def test_an_index_that_is_not_reached_is_told_with_the_proxy(engine, monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALL_PROXY", "socks5://me:secret@localhost:9")
+    says = (
+        "npm error request to https://registry.example/tiny failed, reason: connect ECONNREFUSED 127.0.0.1:9"
+    )
+    _, record, _ = build(engine, f"echo '{says}' >&2\nexit 1\n")
+    assert (
+        record.reason.detail == f"{says}; asked through ALL_PROXY=socks5://localhost:9: correct or unset that"
+    )
+
+
 def test_a_full_disk_is_no_failure_of_the_engine(engine):
     done, record, _ = build(engine, "echo 'npm error ENOSPC: No space left on device' >&2\nexit 1\n")
     assert (done.returncode, record) == (storage.EXIT, None)

@@ -213,6 +213,32 @@ def test_a_failed_build_is_a_failed_cell(tmp_path, workspace):
     assert program.read_bytes() == b""
 
 
+UNREACHED = """\
+    Updating crates.io index
+error: failed to get `itoa` as a dependency of package `arena-tiny v0.1.0`
+
+Caused by:
+  failed to download from `https://index.example/config.json`
+
+Caused by:
+  [7] Could not connect to server (Failed to connect to 127.0.0.1 port 9 after 0 ms)
+"""
+
+
+def test_a_registry_that_is_not_reached_is_told_with_the_proxy(monkeypatch):
+    for name in (name for name in os.environ if name.lower().endswith("_proxy")):
+        monkeypatch.delenv(name)
+    told = (
+        "error: failed to get `itoa` as a dependency of package `arena-tiny v0.1.0`: [7] Could not connect to server "
+        "(Failed to connect to 127.0.0.1 port 9 after 0 ms)"
+    )
+    assert build_engine.first_error(UNREACHED) == told
+    monkeypatch.setenv("all_proxy", "socks5://me:secret@localhost:9")
+    named = "; asked through all_proxy=socks5://localhost:9: correct or unset that"
+    assert build_engine.first_error(UNREACHED) == f"{told}{named}"
+    assert build_engine.first_error("error[E0425]: cannot find [7] it") == "error[E0425]: cannot find [7] it"
+
+
 def test_an_interface_is_a_feature_where_the_crate_has_it(manifests):
     manifest = manifests / "arena-tiny/Cargo.toml"
     assert build_engine.feature(manifest, "vulkan") == ["vulkan"]

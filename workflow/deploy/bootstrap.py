@@ -124,7 +124,20 @@ def attempt(command: list[str], environ: dict[str, str]) -> bool:
 def run(command: list[str], environ: dict[str, str]) -> None:
     """Run ``command``, whose messages are the user's. Raises SystemExit if it fails."""
     if not attempt(command, environ):
-        sys.exit(f"failed: {' '.join(command)}")
+        sys.exit(f"failed: {' '.join(command)}{by_socks(environ) if 'pip' in command else ''}")
+
+
+def by_socks(environ: dict[str, str]) -> str:
+    """What to add where pip failed and would have had to ask through a SOCKS proxy; "" if not."""
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        if value := environ.get(name, ""):
+            if not value.startswith("socks") or has("socks"):
+                return ""
+            return (
+                f"\n{name} names a SOCKS proxy, through which pip asks only where PySocks is installed; name an HTTP "
+                f"proxy in HTTPS_PROXY, or unset {name} for `make setup`"
+            )
+    return ""
 
 
 def say(message: str) -> None:

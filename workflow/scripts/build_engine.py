@@ -28,8 +28,10 @@ from arena.configuration import crates
 from arena.contract import codec
 from arena.contract.build import Built
 from arena.measuring import watchdog
+from arena.weights import surroundings
 
 FLAGS = "-C target-cpu=native"
+CURL = re.compile(r"\[\d+\] ")  # how an error of the network begins, the last of its causes
 
 
 def main() -> None:
@@ -206,9 +208,13 @@ def published(crate: str) -> tuple[str, str]:
 
 
 def first_error(output: str) -> str:
-    """The first line that the compiler calls an error, else the last line."""
+    """The first line that the compiler calls an error, else the last line; where that is that nothing was reached,
+    with curl's words on it and the proxies that are named.
+    """
     lines = [line.strip() for line in output.splitlines() if line.strip()] or ["cargo said nothing"]
-    return next((line for line in lines if line.startswith("error")), lines[-1])[:500]
+    error = next((line for line in lines if line.startswith("error")), lines[-1])[:500]
+    unreached = next((line for line in lines if CURL.match(line)), None)
+    return f"{error}: {unreached}{surroundings.through(os.environ)}" if unreached else error
 
 
 def place(built: Path, program: Path) -> None:

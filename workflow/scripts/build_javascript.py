@@ -11,6 +11,7 @@ import argparse
 import importlib.util
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -26,12 +27,14 @@ from arena import files, redaction, storage
 from arena.contract import codec
 from arena.contract.build import Built
 from arena.measuring import watchdog
+from arena.weights import surroundings
 
 SHARED = "arena"  # the folder beside an engine's with what all of them share
 FILES = "files"  # beside the program: the engine's folder, the shared one, the packages
 INSTALL = ("ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=warn")
 LEAST = 20  # Node.js: the first with all that the programs use
 NPM = ("npm_config_", "NPM_CONFIG_")  # mirrors and the network
+UNREACHED = re.compile(r"\b(request to \S+ failed|ECONN\w+|ENOTFOUND|ETIMEDOUT|EAI_AGAIN)\b")
 CERTIFICATES = "NODE_EXTRA_CA_CERTS"  # Node.js brings its own, and takes a network's besides from this file
 
 
@@ -81,7 +84,9 @@ def attempt(args: argparse.Namespace) -> dict[str, Any]:
         if done.returncode and storage.told(done.stderr):
             raise storage.failed(place, OSError(first_error(done.stderr)))
         if done.returncode:
-            return refused("failed", "build-failed", first_error(done.stderr))
+            why = first_error(done.stderr)
+            unreached = surroundings.through(os.environ) if UNREACHED.search(why) else ""
+            return refused("failed", "build-failed", f"{why}{unreached}")
         shutil.rmtree(place / FILES, ignore_errors=True)
         stage.rename(place / FILES)
         stage.mkdir()  # which the context removes
@@ -132,6 +137,7 @@ def install(command: list[str], folder: Path, node: Path) -> subprocess.Complete
     own = variables.passed(names=(*variables.BUILDING, CERTIFICATES), prefixes=NPM)
     if "SSL_CERT_FILE" in own:
         own.setdefault(CERTIFICATES, own["SSL_CERT_FILE"])
+    own = with_proxies(own)
     own["PATH"] = os.pathsep.join([str(node.parent), own.get("PATH", os.defpath)])
     pipe = subprocess.PIPE
     print(shlex.join(command), flush=True)
@@ -147,6 +153,16 @@ def install(command: list[str], folder: Path, node: Path) -> subprocess.Complete
         finally:
             watchdog.end(process)
     return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def with_proxies(environ: dict[str, str]) -> dict[str, str]:
+    """The variables, with what ``all_proxy`` names in the place of proxies that nobody names: npm does not read it."""
+    every = environ.get("all_proxy") or environ.get("ALL_PROXY")
+    if not every:
+        return environ
+    settings = {name.lower() for name, value in environ.items() if value}
+    missing = (each for each in ("http_proxy", "https_proxy") if not {each, f"npm_config_{each}"} & settings)
+    return environ | dict.fromkeys(missing, every)
 
 
 def write_program(program: Path, node: Path, main_file: Path) -> None:

@@ -99,6 +99,7 @@ LATER = {
     "round": {"waited_s", "environment", "withheld", "limits", "fallback", "quality"},
     "cell": {"predicts"},
     "measured": {"fallback", "quality"},
+    "verdict": {"unjudged"},
 }
 LATER_INSIDE = {
     "Machine": {"cpu_family", "cpu_model", "cpu_stepping", "cpus"},

@@ -51,6 +51,13 @@ def refused_by_proxy(environ: Mapping[str, str], endpoint: str) -> str | None:
     return f"{name}={shown(address)}: the proxy wants a name and a password (407); give {name} those that it knows"
 
 
+def through(environ: Mapping[str, str]) -> str:
+    """What to add where nothing was reached and proxies are named; "" if none is."""
+    named = (spelled for proxy in PROXIES for spelled in (proxy, proxy.upper()) if environ.get(spelled))
+    found = ", ".join(f"{name}={shown(environ[name])}" for name in named)
+    return f"; asked through {found}: correct or unset that" if found else ""
+
+
 def proxy_for(environ: Mapping[str, str], endpoint: str) -> tuple[str, str] | None:
     """The variable that names the proxy through which ``endpoint`` is asked, and its value with a scheme."""
     parts = urlsplit(endpoint)

@@ -50,8 +50,8 @@ def leave(
 
 def told(error: BaseException) -> str:
     """An exception in one line; of those with which the project's own code tells a user, the words alone."""
-    words = " ".join(str(error).split())[:500]
-    return words if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {words}"
+    words = " ".join(str(error).split())
+    return words if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {words[:500]}"
 
 
 def reason(path: Path) -> dict[str, str] | None:
