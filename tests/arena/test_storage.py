@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,11 @@ def of(number, name=None):
         (of(errno.ENOENT, "/results/cell/x"), False),
         (RuntimeError("write failed: No space left on device"), True),
         (RuntimeError("Disk quota exceeded"), True),
+        (RuntimeError("ENOSPC: no space left on device, write"), True),  # as Node.js has it
+        (RuntimeError("rustc: signal: 25, SIGXFSZ: file size limit exceeded"), True),
+        (of(errno.EFBIG, "/results/cell/outputs"), True),
+        (shutil.Error([("a", "b", "[Errno 28] No space left on device")]), True),
+        (shutil.Error([("a", "b", "[Errno 13] Permission denied")]), False),
         (RuntimeError("Input/output error"), False),
         (ValueError("no such tensor"), False),
         (storage.StorageError("x"), True),

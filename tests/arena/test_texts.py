@@ -1,5 +1,8 @@
 """Texts as token ids, and what a workload makes of them."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -16,6 +19,26 @@ def test_a_file_of_token_ids(tmp_path):
     path.write_text("3\n1 -4\n")
     with pytest.raises(ValueError, match=r"ids.txt, line 2: '-4' is no token id"):
         texts.tokens(path)
+
+
+@pytest.mark.parametrize("word", ["\N{ARABIC-INDIC DIGIT THREE}", "9" * 6000, "9" * 20, "1e3"])
+def test_what_is_no_token_id(tmp_path, word):
+    path = tmp_path / "ids.txt"
+    path.write_text(f"1 {word}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=f"line 1: '{word[:40]}' is no token id") as refused:
+        texts.tokens(path)
+    assert len(str(refused.value)) < 300
+
+
+def test_what_might_never_end_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(ValueError, match="no file"):
+            texts.tokens(path)
+    with open(tmp_path / "large", "wb") as stream:
+        stream.truncate(texts.LARGEST_BYTES + 1)
+    with pytest.raises(ValueError, match="expected 16777216 at most"):
+        texts.tokens(tmp_path / "large")
 
 
 def test_windows_follow_one_another_and_examples_come_after_the_last_token_asked_for():

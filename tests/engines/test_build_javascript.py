@@ -17,6 +17,7 @@ from arena import storage
 from arena.contract import codec
 from arena.contract.build import Built
 from runner import REPOSITORY
+from small_disk import small_disk
 
 ENGINES = REPOSITORY / "workflow" / "engines" / "javascript"
 LOCK = {
@@ -31,6 +32,8 @@ test "$1" = ci && test "$2" = --ignore-scripts || exit 3
 mkdir -p node_modules/tiny
 echo '{"name": "tiny", "version": "1.2.3", "main": "tiny.cjs"}' > node_modules/tiny/package.json
 echo 'module.exports = process.argv.slice(2)' > node_modules/tiny/tiny.cjs
+mkdir -p node_modules/tiny/node_modules/@deep/er
+echo '{"version": "4.0.0"}' > node_modules/tiny/node_modules/@deep/er/package.json
 """
 
 
@@ -129,10 +132,84 @@ def test_an_index_that_is_not_reached_is_told_with_the_proxy(engine, monkeypatch
     )
 
 
-def test_a_full_disk_is_no_failure_of_the_engine(engine):
-    done, record, _ = build(engine, "echo 'npm error ENOSPC: No space left on device' >&2\nexit 1\n")
+@pytest.mark.parametrize(
+    ("says", "status"),
+    [
+        ("npm error ENOSPC: no space left on device, write", 1),
+        (
+            "npm warn tar TAR_ENTRY_ERROR ENOSPC: no space left on device, write",
+            0,
+        ),  # as npm 10 ends on a full disk
+    ],
+)
+def test_a_full_disk_is_no_failure_of_the_engine(engine, says, status):
+    done, record, program = build(engine, f"echo '{says}' >&2\nexit {status}\n")
+    assert (done.returncode, record, program.exists()) == (storage.EXIT, None, False)
+    assert "no space left on device" in done.stdout
+
+
+def test_a_limit_of_the_shell_s_on_files_is_no_failure_of_the_engine(engine):
+    done, record, _ = build(engine, "kill -s XFSZ $$\n")
     assert (done.returncode, record) == (storage.EXIT, None)
-    assert "No space left on device" in done.stdout
+    assert "File too large. Nothing is recorded" in done.stdout
+
+
+@pytest.mark.linux
+def test_nor_is_one_that_is_full_as_the_engine_is_copied(engine):
+    (engine / "large").write_bytes(bytes(2 << 20))
+    with small_disk(engine.parents[1], megabytes=1, name="results with a space"):
+        done, record, _ = build(engine, INSTALLS)
+    assert (done.returncode, record) == (storage.EXIT, None), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("npm", "detail"),
+    [
+        ("exit 0\n", "node_modules/tiny is none; expected 1.2.3, as in package-lock.json"),
+        (f"{INSTALLS}rm -r node_modules/tiny/node_modules\n", "@deep/er is none; expected 4.0.0"),
+        (
+            f"{INSTALLS}sed -i s/1.2.3/1.2.4/ node_modules/tiny/package.json\n",
+            "tiny is 1.2.4; expected 1.2.3",
+        ),
+        (
+            f"{INSTALLS}echo 'npm warn tar TAR_ENTRY_ERROR EIO: i/o error' >&2\n",
+            "npm warn tar TAR_ENTRY_ERROR EIO",
+        ),
+    ],
+)
+def test_npm_s_word_is_not_taken_for_what_it_installed(engine, npm, detail):
+    _, record, program = build(engine, npm)
+    assert (record.status, record.reason.code) == ("failed", "build-failed")
+    assert detail in record.reason.detail and program.read_bytes() == b""
+
+
+def test_npm_gets_the_settings_of_the_network_alone(engine, monkeypatch):
+    """Others would install something else, or nothing, and end well."""
+    kept = {
+        "npm_config_registry": "http://localhost:9",
+        "NPM_CONFIG_CAFILE": "/ca.pem",
+        "npm_config_fetch_retries": "0",
+    }
+    others = {
+        "npm_config_dry_run": "true",
+        "npm_config_global": "1",
+        "NPM_CONFIG_CPU": "arm",
+        "NODE_OPTIONS": "--jitless",
+    }
+    for name, value in (kept | others).items():
+        monkeypatch.setenv(name, value)
+    done, record, _ = build(engine, f"{INSTALLS}env >&2\n")
+    assert record.status == "ok"
+    given = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    assert {name: given.get(name) for name in kept} == kept and not others.keys() & given.keys()
+    assert "--no-dry-run --no-global" in done.stdout  # which a file of settings may say, too
+
+
+def test_what_a_killed_build_has_left_goes(engine):
+    left = engine.parents[1] / "results with a space" / ".stage-killed"
+    (left / "node_modules").mkdir(parents=True)
+    _, record, program = build(engine, INSTALLS)
+    assert record.status == "ok" and not left.exists() and program.exists()
 
 
 def test_without_node_the_cells_say_so(engine):

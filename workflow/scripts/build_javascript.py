@@ -8,6 +8,7 @@ record could be written, and the disk is not full.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib.util
 import json
 import os
@@ -30,10 +31,18 @@ from arena.measuring import watchdog
 from arena.weights import surroundings
 
 SHARED = "arena"  # the folder beside an engine's with what all of them share
+STAGE = ".stage-"
 FILES = "files"  # beside the program: the engine's folder, the shared one, the packages
 INSTALL = ("ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=warn")
 LEAST = 20  # Node.js: the first with all that the programs use
-NPM = ("npm_config_", "NPM_CONFIG_")  # mirrors and the network
+#: Of npm's settings those about mirrors and the network: others install something else (`dry_run`, `cpu`, `global`).
+NPM = re.compile(
+    r"npm_config_(@[\w.-]+:registry|registry|proxy|https?_proxy|noproxy|ca|cafile|cert|key|strict_ssl|fetch_\w+|cache"
+    r"|userconfig|globalconfig|maxsockets|local_address|offline|prefer_o\w+line)",
+    re.IGNORECASE,
+)
+#: What a file of settings may say all the same is said otherwise on the command line.
+SETTLED = ("--no-dry-run", "--no-global", "--package-lock", "--install-strategy=hoisted")
 UNREACHED = re.compile(r"\b(request to \S+ failed|ECONN\w+|ENOTFOUND|ETIMEDOUT|EAI_AGAIN)\b")
 CERTIFICATES = "NODE_EXTRA_CA_CERTS"  # Node.js brings its own, and takes a network's besides from this file
 
@@ -75,18 +84,24 @@ def attempt(args: argparse.Namespace) -> dict[str, Any]:
     version = node_version(node)
     place = args.program.resolve().parent
     place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place, prefix=".stage-") as directory:
+    for left in place.glob(f"{STAGE}*"):  # of a build that was killed outright
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=place, prefix=STAGE) as directory:
         stage = Path(directory)
         for folder in (args.engine, args.engine.parent / SHARED):
             shutil.copytree(folder, stage / folder.name)
-        done = install([*npm, *INSTALL], stage / args.engine.name, node)
+        done = install([*npm, *INSTALL, *SETTLED], stage / args.engine.name, node)
         print(done.stdout, done.stderr, flush=True)
-        if done.returncode and storage.told(done.stderr):
+        if storage.over_limit(done.returncode):
+            raise storage.failed(place, OSError(errno.EFBIG, os.strerror(errno.EFBIG)))
+        if storage.told(done.stderr):  # npm warns of it, and may end well
             raise storage.failed(place, OSError(first_error(done.stderr)))
         if done.returncode:
             why = first_error(done.stderr)
             unreached = surroundings.through(os.environ) if UNREACHED.search(why) else ""
             return refused("failed", "build-failed", f"{why}{unreached}")
+        if why := incomplete(stage / args.engine.name, done.stderr):
+            return refused("failed", "build-failed", why)
         shutil.rmtree(place / FILES, ignore_errors=True)
         stage.rename(place / FILES)
         stage.mkdir()  # which the context removes
@@ -134,7 +149,8 @@ def node_version(node: Path) -> str:
 
 def install(command: list[str], folder: Path, node: Path) -> subprocess.CompletedProcess[str]:
     """Run npm in ``folder`` to its end; what it started ends with this process, however that ends."""
-    own = variables.passed(names=(*variables.BUILDING, CERTIFICATES), prefixes=NPM)
+    names = [name for name in os.environ if NPM.fullmatch(name)]
+    own = variables.passed(names=(*variables.BUILDING, CERTIFICATES, *names))
     if "SSL_CERT_FILE" in own:
         own.setdefault(CERTIFICATES, own["SSL_CERT_FILE"])
     own = with_proxies(own)
@@ -183,13 +199,32 @@ def locked(lock: Path) -> dict[str, str]:
     return {name.rpartition("node_modules/")[2]: entry["version"] for name, entry in entries.items() if name}
 
 
+def incomplete(folder: Path, said: str) -> str | None:
+    """What of the packages that the engine's lock names is not there as npm ends well; None if all is."""
+    if torn := next((line.strip() for line in said.splitlines() if "TAR_ENTRY_ERROR" in line), None):
+        return torn[:500]
+    entries = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    for name, entry in entries.items():
+        if not name or entry.get("optional") or entry.get("dev") or entry.get("devOptional"):
+            continue
+        try:
+            found = json.loads((folder / name / "package.json").read_text(encoding="utf-8"))["version"]
+        except (OSError, ValueError, KeyError):
+            found = "none"
+        if found != entry["version"]:
+            return (
+                f"npm ended well, and {name} is {found}; expected {entry['version']}, as in package-lock.json"
+            )
+    return None
+
+
 def refused(status: str, code: str, detail: str) -> dict[str, Any]:
     return {"status": status, "reason": {"code": code, "detail": detail}}
 
 
 def first_error(output: str) -> str:
     """The first line that npm calls an error and that is a sentence, no code alone; else the last line."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["npm said nothing"]
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["npm failed and said nothing"]
     errors = [line for line in lines if line.startswith("npm error ") and len(line.split()) > 4]
     return next(iter(errors), lines[-1])[:500]
 

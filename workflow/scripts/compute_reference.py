@@ -71,7 +71,7 @@ def supervise(options: argparse.Namespace) -> None:
     for path in map(Path, (options.reference, options.gradients, options.summary)):
         path.unlink(missing_ok=True)
     status = watchdog.run([sys.executable, __file__, *sys.argv[1:], HERE], environment.passed())
-    if status == storage.EXIT:
+    if status == storage.EXIT or storage.over_limit(status):
         sys.exit(storage.EXIT)
     if status:
         if why := storage.writable(options.summary.parent):

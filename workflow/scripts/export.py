@@ -95,7 +95,7 @@ def supervised(record: Path) -> dict[str, Any]:
     Ends this process where that one could not write.
     """
     status = watchdog.run([sys.executable, __file__, *sys.argv[1:], HERE], environment.passed())
-    if status == storage.EXIT:
+    if status == storage.EXIT or storage.over_limit(status):
         sys.exit(storage.EXIT)
     if not record.is_file():
         end = f"signal {-status}" if status < 0 else f"exit status {status}"

@@ -70,6 +70,46 @@ BAD = {
         "frameworks: {jax: {exports: {onnx: {model: {files: [a]}}}}}",
         [("frameworks.onnxruntime.exports.onnx", "frameworks.jax.exports.onnx makes it")],
     ),
+    "export of what it makes": (
+        "frameworks: {onnxruntime: {exports: {onnx-int8: {model: {reads: [onnx-int8/model.onnx]}}}}}",
+        [("frameworks.onnxruntime.exports.onnx-int8.model.reads", "is made from what it makes")],
+    ),
+    "exports of each other": (
+        "frameworks: {onnxruntime: {exports: {onnx: {model: {reads: [onnx-int8/model.onnx]}}}}}",
+        [
+            ("frameworks.onnxruntime.exports.onnx.model.reads", "is made from what it makes"),
+            ("frameworks.onnxruntime.exports.onnx-int8.model.reads", "is made from what it makes"),
+        ],
+    ),
+    "two rows of one name": (
+        "frameworks: {onnxruntime: {rows: {onnxruntime: {label: ' openvino'}}}}",
+        [("frameworks.openvino.rows.openvino.label", "is the label of onnxruntime too, and both are run")],
+    ),
+    "values that are not JSON's": (
+        "frameworks: {jax: {rows: {jax: {options: {day: 2026-01-01, at: .nan, all: !!set {a}, raw: !!binary aa==}}}}}",
+        [
+            (
+                "frameworks.jax.rows.jax.options.all",
+                "is a set to YAML",
+                "allowed: text, which has quotation marks",
+            ),
+            ("frameworks.jax.rows.jax.options.at", "nan is not finite"),
+            ("frameworks.jax.rows.jax.options.day", '"2026-01-01" is a date to YAML'),
+            ("frameworks.jax.rows.jax.options.raw", "is a bytes to YAML"),
+        ],
+    ),
+    "an architecture that is not finite": (
+        "models: {ResNet-50: {architecture: {width: .inf}}}",
+        [("models.ResNet-50.architecture.width", "inf is not finite")],
+    ),
+    "variables that say more than they may": (
+        r'frameworks: {jax: {environment: {A: "{cache.parent}", B: "{threads:>9}", C: "a\0b", D: "{{x}} {cache}"}}}',
+        [(f"frameworks.jax.environment.{name}", "braces hold only `threads` or `cache`") for name in "ABC"],
+    ),
+    "a text of no file": (
+        "models: {SmolLM2-135M: {workload: {quality: {tokens: /dev/zero}}}}",
+        [("models.SmolLM2-135M.workload.quality.tokens", "/dev/zero: no file", "a file of token ids")],
+    ),
     "export of what nobody writes": (
         "frameworks: {openvino: {exports: {openvino: {model: {reads: [onnx/modle.onnx]}}}}}",
         [

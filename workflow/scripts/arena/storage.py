@@ -9,16 +9,18 @@ import contextlib
 import errno
 import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 EXIT = 74  # EX_IOERR of sysexits.h; workflow/engines/arena/src/run.rs has the same
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+#: EFBIG: a shell's `ulimit -f`, or a file system's own limit.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: Of a device that fails, is read-only or gone. A framework may meet them elsewhere than where the arena writes.
 BROKEN = (errno.EIO, errno.EROFS, errno.ESTALE, errno.ENOTCONN, errno.ENODEV)
-#: Libraries that are no Python tell it in words alone.
-WORDS = tuple(os.strerror(number) for number in FULL)
+#: Libraries that are no Python tell it in words alone, and not all with a capital letter.
+WORDS = (*(os.strerror(number).lower() for number in FULL), "sigxfsz")
 OS_ERROR = re.compile(r"\(os error \d+\)")  # as Rust's libraries write an error of the system
 PROBE_BYTES = 1 << 20
 
@@ -45,7 +47,12 @@ def fault(error: BaseException, *places: Path) -> bool:
 
 def told(text: str) -> bool:
     """Whether a program's words say that a disk is full."""
-    return any(words in text for words in WORDS)
+    return any(words in text.lower() for words in WORDS)
+
+
+def over_limit(status: int) -> bool:
+    """Whether a process ended for a file that was larger than `ulimit -f` allows."""
+    return status == -signal.SIGXFSZ
 
 
 def system_error(error: Exception) -> bool:
@@ -83,7 +90,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _of_storage(error: BaseException, places: tuple[Path, ...]) -> bool:
     if isinstance(error, StorageError):
         return True
-    if not isinstance(error, OSError):
+    if (
+        not isinstance(error, OSError) or error.errno is None
+    ):  # shutil's Error is one, with what it met in its words
         return told(str(error))
     name = error.filename
     ours = isinstance(name, str | os.PathLike) and any(_below(Path(name), place) for place in places)

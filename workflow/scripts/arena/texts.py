@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
+
+LARGEST_BYTES = 1 << 24  # of a file of token ids: millions of them
+TOKEN = re.compile(r"[0-9]{1,9}")
 
 
 def tokens(path: Path) -> np.ndarray:
@@ -12,11 +16,17 @@ def tokens(path: Path) -> np.ndarray:
 
     Raises OSError without such a file, ValueError naming file and line for what is no token id.
     """
+    if not path.is_file() and path.exists():  # to read a pipe or a device might never end
+        raise ValueError(f"{path}: no file")
+    if path.exists() and path.stat().st_size > LARGEST_BYTES:
+        raise ValueError(f"{path}: {path.stat().st_size} bytes; expected {LARGEST_BYTES} at most")
     found: list[int] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         for word in line.partition("#")[0].split():
-            if not word.isdecimal():
-                raise ValueError(f"{path}, line {number}: {word!r} is no token id; expected whole numbers")
+            if not TOKEN.fullmatch(word):
+                raise ValueError(
+                    f"{path}, line {number}: {word[:40]!r} is no token id; expected whole numbers"
+                )
             found.append(int(word))
     return np.array(found, np.int64)
 

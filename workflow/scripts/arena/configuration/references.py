@@ -32,6 +32,8 @@ FILE_KEYS = (
     "rows",
     "unsupported",
 )
+#: Of a variable's value: what `format` fills in, and no more.
+FORM = re.compile(r"(?:[^{}\0]|\{\{|\}\}|\{threads\}|\{cache\})*")
 MOST_ELEMENTS = 2**31  # of one input: 8 GB in float32
 TARGET_DTYPE = {"cross_entropy": "int64", "mse": "float32"}
 
@@ -81,6 +83,15 @@ def _check_run_rows(config: Config, basedir: Path) -> Iterator[Problem]:
     for row in config["run"]["left_out"]:
         if row not in known:
             yield _unknown(("run", "left_out", row), row, "row", known)
+    labels: dict[str, str] = {}
+    for framework, entry in config["frameworks"].items():
+        for row, variant in entry["rows"].items():
+            if row in config["run"]["rows"] and isinstance(label := variant.get("label"), str):
+                name = " ".join(label.casefold().split())
+                if name in labels:
+                    text = f"{shown(label)} is the label of {labels[name]} too, and both are run; allowed: another"
+                    yield Problem(("frameworks", framework, "rows", row, "label"), text)
+                labels.setdefault(name, row)
 
 
 def _check_run_models(config: Config, basedir: Path) -> Iterator[Problem]:
@@ -175,9 +186,7 @@ def _check_environment(config: Config, basedir: Path) -> Iterator[Problem]:
         ]
         for path, variables in places:
             for variable, value in variables.items():
-                try:
-                    value.format(threads=1, cache="cache")
-                except (KeyError, IndexError, ValueError, AttributeError):
+                if not FORM.fullmatch(value):
                     text = "text in which braces hold only `threads` or `cache`, or are doubled"
                     yield Problem((*path, variable), f"{shown(value)} is not allowed; allowed: {text}")
 
@@ -240,9 +249,27 @@ def _check_exports(config: Config, basedir: Path) -> Iterator[Problem]:
                 yield _unknown(("frameworks", framework, *key), name, "format", list(formats))
         for made, task in ((m, t) for m in entry["exports"] for t in ("model", "decode")):
             for read in entry["exports"][made].get(task, {}).get("reads", []):
+                key = ("frameworks", framework, "exports", made, task, "reads")
                 if read not in frameworks.SOURCES and read not in written:
-                    key = ("frameworks", framework, "exports", made, task, "reads")
                     yield _unknown(key, read, "file of a format", [*frameworks.SOURCES, *written])
+                elif (made, task) in _made_from(formats, [read]):
+                    yield Problem(
+                        key, f"{shown(read)} is made from what it makes; allowed: what it is made from"
+                    )
+
+
+def _made_from(formats: Config, reads: list[str]) -> set[tuple[str, str]]:
+    """(format, task) of all that these files are made by, directly or not."""
+    found: set[tuple[str, str]] = set()
+    waiting = [read for read in reads if "/" in read]
+    while waiting:
+        name, _, file = waiting.pop().partition("/")
+        for task in ("model", "decode"):
+            own = formats.get(name, {}).get(task, {})
+            if file in own.get("files", []) and (name, task) not in found:
+                found.add((name, task))
+                waiting += [read for read in own.get("reads", []) if "/" in read]
+    return found
 
 
 def _check_variants(config: Config, basedir: Path) -> Iterator[Problem]:

@@ -162,7 +162,24 @@ def _problems(config: Mapping[Any, Any], schema: Schema) -> list[Problem]:
         config = _named(config)
     for error in _validator()(schema).iter_errors(config):
         found.update(dict.fromkeys(_in_words(error, schema)))
+    refused = {problem.path for problem in found}
+    found.update(dict.fromkeys(each for each in _foreign(config, ()) if each.path not in refused))
     return sorted(found, key=lambda problem: [str(part) for part in problem.path])
+
+
+def _foreign(value: Any, path: Path) -> Iterator[Problem]:
+    """Values that YAML has and JSON has not, where the schema lets anything be: programs are told of them as JSON."""
+    if isinstance(value, Mapping):
+        for key, child in value.items():
+            yield from _foreign(child, (*path, key))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _foreign(child, (*path, index))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Problem(path, f"{value} is not finite; allowed: numbers that are")
+    elif value is not None and not isinstance(value, (str, int, float)):
+        what = f"{shown(str(value))} is a {type(value).__name__} to YAML"
+        yield Problem(path, f"{what}; allowed: text, which has quotation marks, numbers, lists, mappings")
 
 
 def _unnamed(value: Any, path: Path) -> Iterator[Problem]:
