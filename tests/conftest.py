@@ -9,33 +9,48 @@ from types import SimpleNamespace
 import pytest
 
 from browser import chromium  # noqa: F401 (a fixture of every test that names it)
-from checkout import BUILDERS, CONDA_PREFIX, END_TO_END, Checkout, copy, snapshot
+from checkout import BUILDERS, CONDA_PREFIX, END_TO_END, Checkout, beside, building, copy, snapshot
 
 DURATIONS: list[str] = []
+MADE_ONCE = ("miniature", "trained_checkpoint")  # fixtures of the whole session that take minutes
 
 
 @pytest.hookimpl(tryfirst=True)  # before the choice by -m, which goes by the marks
 def pytest_collection_modifyitems(config, items):
     for item in items:
-        if {"miniature", "trained_checkpoint"} & set(getattr(item, "fixturenames", ())):
+        if made_once(item):
             for mark in END_TO_END:
                 item.add_marker(mark)
         if sys.platform != "linux" and (item.get_closest_marker("linux")):
             item.add_marker(pytest.mark.skip(reason="asks for affinity or /proc, which only Linux has"))
         item.add_marker(pytest.mark.xdist_group(group(item)))
-    # Fast tests first; where several processes share the tests, one of them has the longest group meanwhile.
-    turns = [None, "slow", "network"] if not hasattr(config, "workerinput") else ["network", None, "slow"]
-    items.sort(key=lambda item: turns.index(cost(item)))
+    # Fast tests first; where several processes share the tests, one of them has the longest group meanwhile, and
+    # the small groups come last, so that all end at about the same time.
+    turns = [None, "slow", "network", "exclusive", *MADE_ONCE]
+    if hasattr(config, "workerinput"):
+        turns = ["miniature", "slow", "exclusive", "trained_checkpoint", "network", None]
+    items.sort(key=lambda item: turns.index(kind(item)))
 
 
-def cost(item):
-    """The mark that says most of what a test takes."""
-    return next((mark for mark in ("network", "slow") if item.get_closest_marker(mark)), None)
+def made_once(item):
+    """The fixture among ``MADE_ONCE`` that the test asks for, or None."""
+    return next((name for name in MADE_ONCE if name in getattr(item, "fixturenames", ())), None)
+
+
+def kind(item):
+    """What says most of where and when a test runs: its fixture, or a mark."""
+    marks = (mark for mark in ("exclusive", "network", "slow") if item.get_closest_marker(mark))
+    return made_once(item) or next(marks, None)
 
 
 def group(item):
-    """What one process runs: the fast or the slow tests of a file; all that build environments, which they share."""
-    return {"network": "environments", "slow": f"{item.location[0]}, slow"}.get(cost(item), item.location[0])
+    """What one process runs: all that asks for what takes minutes to make, all that measures with the whole machine,
+    of which one would wait for the other; else the tests of one kind of a file.
+    """
+    found = kind(item)
+    if found in (*MADE_ONCE, "exclusive"):
+        return found
+    return f"{item.location[0]}, {found}" if found else item.location[0]
 
 
 def pytest_sessionfinish(session):
@@ -71,12 +86,16 @@ def miniature(tmp_path_factory):
     checkout = Checkout(places["root"], places["directory"], (config,), environment=private)
 
     watched = {"root": places["root"], "home": places["home"], "tmp": places["tmp"], "envs": CONDA_PREFIX}
-    before = {name: snapshot(place) for name, place in watched.items()}
+    with building():  # so that no other test's environment is half built
+        before = {name: snapshot(place) for name, place in watched.items()}
     begin = time.monotonic()
     done = checkout.run()
     seconds = time.monotonic() - begin
     DURATIONS.append(f"the miniature took {seconds:.0f} s on {checkout.cores} cores")
-    after = {name: snapshot(place) for name, place in watched.items()}
+    with building():
+        after = {name: snapshot(place) for name, place in watched.items()}
+    new = beside(before["envs"], after["envs"])
+    after["envs"] = {path: status for path, status in after["envs"].items() if path not in new}
     return SimpleNamespace(checkout=checkout, run=done, before=before, after=after)
 
 

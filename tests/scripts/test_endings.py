@@ -116,6 +116,7 @@ def test_a_run_ends_what_an_earlier_one_has_left_in_its_directory_alone(tmp_path
 
 @pytest.mark.linux
 @pytest.mark.slow
+@pytest.mark.exclusive
 def test_two_runs_on_one_machine_measure_one_after_the_other(tmp_path):
     """Where the protocol wants that; the wait is no part of the round's duration, and stands in its record."""
     models = [prepared(tmp_path / name) for name in ("one", "two", "beside")]

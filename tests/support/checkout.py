@@ -1,7 +1,8 @@
 """A copy of this checkout that tests may edit, and Snakemake in it.
 
 Environments are built once, below ARENA_CONDA_PREFIX or in .snakemake/conda-tests of this checkout:
-their names are hashes of that path and of the env file, so every copy finds them again.
+their names are hashes of that path and of the env file, so every copy finds them again. Tests in several processes
+share them: one process at a time builds (``building``), and a run must find what it needs (``Checkout.run``).
 """
 
 import contextlib
@@ -12,11 +13,12 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from arena.configuration import frameworks, loader
 from arena.contract import round as contract_round
@@ -52,10 +54,19 @@ BUILDERS = {
     "CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR", str(REPOSITORY / ".snakemake" / "cargo-tests")),
     "NPM_CONFIG_CACHE": os.environ.get("NPM_CONFIG_CACHE", str(Path.home() / ".npm")),
 }
+BUILDS = "Creating conda environment"  # what Snakemake says of each that it builds
 REPORTS = {"report", "page"}
 SUMMARY = {"platform", *REPORTS}
 # A run takes minutes on two cores, and building the environments is a matter of the network.
 END_TO_END = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(3600)]
+
+
+@contextlib.contextmanager
+def building(prefix: Path = CONDA_PREFIX) -> Iterator[None]:
+    """Wait until no other process builds environments below ``prefix``: one that is half built, Snakemake removes."""
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{prefix}.lock"):
+        yield
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,15 @@ class Checkout:
         return [str(word) for word in words]
 
     def run(self, *arguments: str | Path, **options) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake to its end; stdout holds stderr too, in the order of the terminal."""
+        """Run Snakemake to its end; stdout holds stderr too, in the order of the terminal.
+
+        Raises AssertionError if it built an environment, which another process might have built at the same time.
+        """
+        done = self._run(*arguments, **options)
+        assert BUILDS not in done.stdout, f"build_environments() is missing before this:\n{done.stdout}"
+        return done
+
+    def _run(self, *arguments: str | Path, **options) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*arguments),
             cwd=self.root,
@@ -86,9 +105,10 @@ class Checkout:
             **options,
         )
 
-    def build_environments(self) -> None:
-        """Build every environment that a run needs and that does not exist yet."""
-        done = self.run("--conda-create-envs-only")
+    def build_environments(self, *targets: str) -> None:
+        """Build every environment that a run, or one for these targets, needs and that does not exist yet."""
+        with building(CONDA_PREFIX):
+            done = self._run("--conda-create-envs-only", *(["--", *targets] if targets else []))
         assert done.returncode == 0, done.stdout
 
     def plan(self, *arguments: str) -> set[str]:
@@ -160,11 +180,22 @@ def copy(destination: Path) -> Path:
 def snapshot(directory: Path) -> dict[str, tuple[int, int, int]]:
     """Inode, size and date of every file below ``directory``: equal only if nothing was written."""
     found = {}
-    for path in directory.rglob("*"):
-        if not path.is_dir():
-            status = path.lstat()
-            found[str(path.relative_to(directory))] = (status.st_ino, status.st_size, status.st_mtime_ns)
+    for folder, _, names in os.walk(directory):  # pathlib takes seven times as long, and it is 300 000
+        for name in names:
+            path = f"{folder}/{name}"
+            status = os.lstat(path)
+            key = path[len(f"{directory}/") :]
+            found[key] = (status.st_ino, status.st_size, status.st_mtime_ns)
     return found
+
+
+def beside(before: Iterable[str], after: Iterable[str]) -> set[str]:
+    """Of the paths ``after`` below CONDA_PREFIX, those of environments that were not there ``before``: another
+    process may have built them meanwhile.
+    """
+    found = {path: match[0] for path in after if (match := re.match("[0-9a-f]{32}_", path))}
+    old = {path[:33] for path in before}
+    return {path for path, environment in found.items() if environment not in old}
 
 
 def replace(pattern: str, text: str) -> Callable[[str], str]:

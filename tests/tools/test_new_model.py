@@ -9,7 +9,7 @@ import pytest
 
 import new_model
 from arena.configuration import loader
-from checkout import CONDA_PREFIX, copy
+from checkout import CONDA_PREFIX, building, copy
 from runner import REPOSITORY, RUNNER, environ
 
 NAME, DEFINITION = "Signal-4", "signal_4"
@@ -98,7 +98,8 @@ def test_a_run_in_miniature_passes(project, tmp_path):
     root, _ = project
     command = [RUNNER / "python", root / "workflow/tools/try_cell.py", "--directory", tmp_path]
     command += ["--row", "pytorch-eager", "--model", NAME, "--", "--conda-prefix", CONDA_PREFIX]
-    done = subprocess.run(command, env=environ(), capture_output=True, text=True, timeout=500)
+    with building():
+        done = subprocess.run(command, env=environ(), capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{NAME} in pytorch-eager: pass\n" in done.stdout and "training: " in done.stdout
 

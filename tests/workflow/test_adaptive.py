@@ -10,7 +10,7 @@ from arena.contract import decision
 from checkout import END_TO_END, Checkout, copy, judging, measuring, snapshot
 from runner import RUNNER, environ
 
-pytestmark = END_TO_END
+pytestmark = [*END_TO_END, pytest.mark.exclusive]
 MODEL = "ResNet-50"
 CALM = [f"calm-{number}" for number in range(5)]  # enough cells for a prior
 UNSTEADY, BROKEN = "unsteady", "broken"

@@ -18,7 +18,7 @@ from arena.measuring import machine
 from checkout import END_TO_END, Checkout, append, copy, snapshot
 from runner import environ
 
-pytestmark = END_TO_END
+pytestmark = [*END_TO_END, pytest.mark.exclusive]
 MODEL = "ResNet-50"
 SEED = 20261121
 HEALTHY = ["pytorch-eager", "onnxruntime"]
@@ -267,6 +267,7 @@ def test_a_run_whose_snakemake_is_killed_measures_no_further(root, tmp_path):
 
 def kill_while_measuring(checkout, cell, whole=True):
     """Start a run, and end it and all its processes while ``cell`` is in its inference; or Snakemake alone."""
+    checkout.build_environments()
     with open(checkout.directory.with_suffix(".log"), "w+") as log:
         run = subprocess.Popen(
             checkout.command(), cwd=checkout.root, env=environ(), stdout=log, stderr=subprocess.STDOUT

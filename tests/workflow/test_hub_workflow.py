@@ -179,6 +179,7 @@ def test_a_checkpoint_that_cannot_be_had_costs_its_own_cells(checkout, hub, tmp_
     directory = tmp_path / "late"
     directory.mkdir()
     late = changed(checkout, configs=(checkout.configs[0], extra), directory=directory)
+    late.build_environments()
     done = late.run()
     assert done.returncode == 1
     assert "2 cell(s) failed; results/report.md says why" in done.stdout

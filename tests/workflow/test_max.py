@@ -20,6 +20,7 @@ def cell(tmp_path_factory):
     (folder / "max.yaml").write_text(yaml.safe_dump(chosen))
     configs = (REPOSITORY / "config/test.yaml", folder / "max.yaml")
     checkout = Checkout(REPOSITORY, folder / "directory", configs)
+    checkout.build_environments("results/platforms/local.csv")
     done = checkout.run("--", "results/platforms/local.csv")
     assert done.returncode == 0, done.stdout
     [line] = checkout.table()

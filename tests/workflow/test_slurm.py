@@ -27,6 +27,7 @@ CI = os.environ.get("CI") == "true"
 MISSING = missing()
 pytestmark = [
     *END_TO_END,
+    pytest.mark.exclusive,
     pytest.mark.skipif(MISSING is not None and not CI, reason=f"no Slurm to test with: {MISSING}"),
 ]
 MODEL = "ResNet-50"
@@ -264,6 +265,7 @@ def test_an_engine_is_built_on_a_node_of_its_platform(cluster, measured, tmp_pat
         environment=cluster.environment | BUILDERS,
     )
     records = {name: f"results/engines/{name}/candle/build.json" for name in ("slow", "epyc")}
+    engine.build_environments(*records.values())
     done = engine.run("--", *records.values())
     assert done.returncode == 0, done.stdout
     built = {job["comment"]: job for job in cluster.slurm.jobs() if "build_engine" in job["comment"]}
