@@ -97,7 +97,7 @@ def test_gradients_predict_the_loss(computed):
     weights = tensors.load(folder / "weights.safetensors")
     inputs = tensors.load(folder / "inputs.safetensors")
     gradients = tensors.load(folder / "gradients.safetensors")
-    step = 1e-5  # along the gradient of all weights at once, in float64
+    step = 1e-6  # along the gradient of all weights at once, in float64
     moved = []
     for sign in (1.0, -1.0):
         changed = {name: array.astype(np.float64) for name, array in weights.items()}

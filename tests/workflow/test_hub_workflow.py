@@ -158,7 +158,7 @@ def test_a_user_may_ask_again(checkout, hub, tmp_path):
     again = checkout.run("--", "results/models/Whisper-tiny/source.json")  # no longer asked: it stays
     assert again.returncode == 0, again.stdout
     assert files.read_json(record)["kind"] == "seeded"
-    assert "Weights of Whisper-tiny: seeded (seed 5, for want of a hub)" in again.stdout
+    assert "Weights of Whisper-tiny: seeded (seed 5, generation 2, for want of a hub)" in again.stdout
     assert checkout.run(*target).returncode == 0
     assert files.read_json(record)["kind"] == "hub"
 

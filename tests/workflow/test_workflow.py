@@ -49,7 +49,7 @@ def test_every_cell_passes(miniature, table):
         cell: ("unsupported", "") if cell in UNABLE else ("pass", "pass") for cell in verdicts
     }
     assert {row["platform_id"] for row in table} == {"local"}
-    assert all(re.fullmatch(r"seeded \(seed \d+\)", row["weights"]) for row in table)
+    assert all(re.fullmatch(r"seeded \(seed \d+, generation 2\)", row["weights"]) for row in table)
     assert {row["rounds"] for row in table} == {"2"}
 
 

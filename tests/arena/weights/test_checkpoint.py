@@ -11,7 +11,7 @@ from safetensors.numpy import save, save_file
 import convert_checkpoint
 import miniatures
 from arena import files, tensors
-from arena.weights import checkpoint, source
+from arena.weights import checkpoint, generation, source
 from checkpoint_files import FOLDER, published, write_bfloat16
 
 PINNED = ("SmolLM2-135M", "ResNet-50", "Whisper-tiny")
@@ -341,7 +341,7 @@ def test_without_a_hub_the_weights_are_those_of_the_seed(directory):
         np.testing.assert_array_equal(weights[name], array)
     assert config == miniatures.config(SMALL)
     assert (found["kind"], found["seed"], found["reason"]) == ("seeded", 1, "https://hub does not answer")
-    assert source.words(found) == "seeded (seed 1, for want of a hub)"
+    assert source.words(found) == "seeded (seed 1, generation 2, for want of a hub)"
 
 
 # In the plan.
@@ -364,6 +364,7 @@ HUB = {
     "files": {},
     "decided": "2026-11-22T10:00:00+00:00",
 }
+FIRST = {"kind": "seeded", "seed": 3, "generator": "philox-uniform-1"}
 SEEDED = {"kind": "seeded", "asked": "auto", "seed": 3, "decided": HUB["decided"]}
 
 
@@ -373,21 +374,21 @@ SEEDED = {"kind": "seeded", "asked": "auto", "seed": 3, "decided": HUB["decided"
         (
             {},
             None,
-            "auto: hub a/b@1f2e if a hub answers, else seeded (seed 3); decided once, by the first run",
+            "auto: hub a/b@1f2e if a hub answers, else seeded (seed 3, generation 2); decided once, by the first run",
         ),
         ({}, HUB, "hub a/b@1f2e, as auto decided on 2026-11-22"),
-        ({}, SEEDED, "seeded (seed 3, for want of a hub), as auto decided on 2026-11-22"),
+        ({}, SEEDED, "seeded (seed 3, generation 2, for want of a hub), as auto decided on 2026-11-22"),
         ({"weights": "hub"}, HUB, "hub a/b@1f2e"),
         ({"weights": "hub"}, {**HUB, "asked": "hub"}, "hub a/b@1f2e"),
-        ({"weights": "seeded"}, HUB, "seeded (seed 3)"),
-        ({"weights": "seeded"}, {"kind": "seeded", "seed": 3}, "seeded (seed 3)"),
+        ({"weights": "seeded"}, HUB, "seeded (seed 3, generation 2)"),
+        ({"weights": "seeded"}, FIRST, "seeded (seed 3, generation 2)"),  # a run makes them anew
         ({"weights": "path"}, None, "path /data"),
         (
             {"weights": "hub"},
             {"kind": "failed", "asked": "hub", "reason": {"code": "no-weights", "detail": "gone"}},
             "none (no-weights): gone",
         ),
-        ({"seed": 4, "weights": "seeded"}, {"kind": "seeded", "seed": 3}, "seeded (seed 4)"),
+        ({"seed": 4, "weights": "seeded"}, FIRST, "seeded (seed 4, generation 2)"),
     ],
 )
 def test_the_plan_says_what_was_decided_or_will_be(changes, recorded, words):
@@ -399,3 +400,11 @@ def test_a_record_of_another_revision_is_no_answer():
     assert source.planned(moved, HUB).startswith("auto: hub a/b@ffff if")
     loose = MODEL | {"weights": "hub", "source": MODEL["source"] | {"files": [{"name": "x", "sha256": None}]}}
     assert source.planned(loose, None) == "hub a/b@1f2e (not pinned)"
+
+
+def test_weights_of_the_first_generation_are_named_by_their_seed():
+    """As rows that were measured before the second are, in published tables."""
+    assert source.words(FIRST) == "seeded (seed 3)"
+    assert source.words(FIRST | {"generator": generation.GENERATOR}) == "seeded (seed 3, generation 2)"
+    with pytest.raises(ValueError, match=r"generator 'luck': expected a name that ends in -<number>"):
+        source.words(FIRST | {"generator": "luck"})

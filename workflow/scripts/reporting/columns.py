@@ -57,7 +57,9 @@ IDENTITY = (
     Column("framework_family", "", "the framework's id in the config"),
     Column("lane", "", "numeric precision; only rows of one lane are ranked against each other"),
     Column(
-        "weights", "", "their source: `seeded (seed N)`, `hub REPOSITORY@REVISION`, `path NAME (sha256 …)`"
+        "weights",
+        "",
+        "their source: `seeded (seed N, generation N)`, `hub REPOSITORY@REVISION`, `path NAME (sha256 …)`",
     ),
     Column("weights_sha256", "", "of their file, as the arena writes it"),
     Column("verdict", "", "the gate's verdict: `pass`, `close`, `different`; empty without outputs"),

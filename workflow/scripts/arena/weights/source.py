@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from arena.weights import generation
+
 SUM = re.compile(r"[0-9a-f]{64}", re.ASCII)
 HUBLESS = ", for want of a hub"  # why, not which
 KINDS = ("seeded", "hub", "path", "failed")
@@ -14,11 +16,12 @@ KINDS = ("seeded", "hub", "path", "failed")
 def words(source: Mapping[str, Any]) -> str:
     """A source.json (or the record of a download) as one phrase; revisions and sums are what is compared.
 
-    Raises KeyError naming the key that it lacks, ValueError for a ``kind`` that nothing writes.
+    Raises KeyError naming the key that it lacks, ValueError for a ``kind`` that nothing writes. Seeded weights of
+    the first generator are named by their seed alone, as they were when there was no other.
     """
     kind = source["kind"]
     if kind == "seeded":
-        return f"seeded (seed {source['seed']}{HUBLESS if 'asked' in source else ''})"
+        return _seeded(source["seed"], source.get("generator"), "asked" in source)
     if kind == "hub":
         commit = f"hub {source['repository']}@{source['revision']}"
         pinned = all(file["pinned"] for file in source["files"].values())
@@ -28,6 +31,12 @@ def words(source: Mapping[str, Any]) -> str:
     if kind == "failed":
         return f"none ({source['reason']['code']})"
     raise ValueError(f"kind {kind!r}: expected {', '.join(map(repr, KINDS))}")
+
+
+def _seeded(seed: int, generator: str | None, hubless: bool = False) -> str:
+    number = generation.number(generator) if generator else 1
+    named = f", generation {number}" if number > 1 else ""
+    return f"seeded (seed {seed}{named}{HUBLESS if hubless else ''})"
 
 
 def which(words: str) -> str:
@@ -54,15 +63,18 @@ def planned(model: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> str
     """Where the weights of ``model`` come from: as ``recorded`` by the run that made them, else as asked.
 
     ``model`` is its mapping in the configuration; ``recorded`` the content of its source.json, or None.
-    A record of what the configuration no longer asks for counts as none.
+    A record of what the configuration no longer asks for counts as none. Weights of an earlier generator are made
+    anew.
     """
     if recorded is not None and _answers(recorded, model):
         if recorded["kind"] == "failed":
             return f"{words(recorded)}: {recorded['reason']['detail']}"
+        if recorded["kind"] == "seeded":
+            recorded = {**recorded, "generator": generation.GENERATOR}
         if recorded.get("asked") != "auto":
             return words(recorded)
         return f"{words(recorded)}, as auto decided on {recorded['decided'][:10]}"
-    seeded, source = f"seeded (seed {model['seed']})", model["source"]
+    seeded, source = _seeded(model["seed"], generation.GENERATOR), model["source"]
     if model["weights"] == "seeded":
         return seeded
     if model["weights"] == "path":

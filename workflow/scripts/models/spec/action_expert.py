@@ -23,14 +23,18 @@ def tensors(config: dict[str, Any]) -> dict[str, Spec]:
         layer = f"layers.{index}"
         specs |= {
             f"{layer}.norm1.weight": init.norm_weight(hidden),
-            f"{layer}.attn.q_proj.weight": init.weight(queries, hidden, gain=init.QUERY_KEY_GAIN),
-            f"{layer}.attn.k_proj.weight": init.weight(keys, hidden, gain=init.QUERY_KEY_GAIN),
-            f"{layer}.attn.v_proj.weight": init.weight(keys, hidden),
-            f"{layer}.attn.o_proj.weight": init.weight(hidden, queries, gain=damping),
+            f"{layer}.attn.q_proj.weight": init.weight(
+                queries, hidden, gain=init.QUERY_KEY_GAIN, eighths=init.HEADS
+            ),
+            f"{layer}.attn.k_proj.weight": init.weight(
+                keys, hidden, gain=init.QUERY_KEY_GAIN, eighths=init.HEADS
+            ),
+            f"{layer}.attn.v_proj.weight": init.weight(keys, hidden, eighths=init.HEADS),
+            f"{layer}.attn.o_proj.weight": init.writing(hidden, queries, gain=damping, stream="stream"),
             f"{layer}.norm2.weight": init.norm_weight(hidden),
-            f"{layer}.mlp.gate_proj.weight": init.weight(inner, hidden),
-            f"{layer}.mlp.up_proj.weight": init.weight(inner, hidden),
-            f"{layer}.mlp.down_proj.weight": init.weight(hidden, inner, gain=damping),
+            f"{layer}.mlp.gate_proj.weight": init.gated(inner, hidden, layer),
+            f"{layer}.mlp.up_proj.weight": init.gated(inner, hidden, layer),
+            f"{layer}.mlp.down_proj.weight": init.writing(hidden, inner, gain=damping, stream="stream"),
         }
     return specs | {
         "norm.weight": init.norm_weight(hidden),

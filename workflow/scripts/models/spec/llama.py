@@ -24,13 +24,17 @@ def tensors(config: dict[str, Any]) -> dict[str, Spec]:
         layer = f"model.layers.{index}"
         specs |= {
             f"{layer}.input_layernorm.weight": init.norm_weight(hidden),
-            f"{layer}.self_attn.q_proj.weight": init.weight(queries, hidden, gain=init.QUERY_KEY_GAIN),
-            f"{layer}.self_attn.k_proj.weight": init.weight(keys, hidden, gain=init.QUERY_KEY_GAIN),
-            f"{layer}.self_attn.v_proj.weight": init.weight(keys, hidden),
-            f"{layer}.self_attn.o_proj.weight": init.weight(hidden, queries, gain=damping),
+            f"{layer}.self_attn.q_proj.weight": init.weight(
+                queries, hidden, gain=init.QUERY_KEY_GAIN, eighths=init.HEADS
+            ),
+            f"{layer}.self_attn.k_proj.weight": init.weight(
+                keys, hidden, gain=init.QUERY_KEY_GAIN, eighths=init.HEADS
+            ),
+            f"{layer}.self_attn.v_proj.weight": init.weight(keys, hidden, eighths=init.HEADS),
+            f"{layer}.self_attn.o_proj.weight": init.writing(hidden, queries, gain=damping, stream="stream"),
             f"{layer}.post_attention_layernorm.weight": init.norm_weight(hidden),
-            f"{layer}.mlp.gate_proj.weight": init.weight(inner, hidden),
-            f"{layer}.mlp.up_proj.weight": init.weight(inner, hidden),
-            f"{layer}.mlp.down_proj.weight": init.weight(hidden, inner, gain=damping),
+            f"{layer}.mlp.gate_proj.weight": init.gated(inner, hidden, layer),
+            f"{layer}.mlp.up_proj.weight": init.gated(inner, hidden, layer),
+            f"{layer}.mlp.down_proj.weight": init.writing(hidden, inner, gain=damping, stream="stream"),
         }
-    return specs | {"model.norm.weight": init.norm_weight(hidden)}
+    return specs | {"model.norm.weight": init.final_norm_weight(hidden)}

@@ -28,7 +28,11 @@ def tensors(config: dict[str, Any]) -> dict[str, Spec]:
             specs |= {f"{name}.conv2.weight": init.weight(inner, inner, 3, 3, gain=init.RELU_GAIN)}
             specs |= _batch_norm(f"{name}.bn2", inner)
             gain = init.RELU_GAIN * damping
-            specs |= {f"{name}.conv3.weight": init.weight(leaving, inner, 1, 1, gain=gain)}
+            specs |= {
+                f"{name}.conv3.weight": init.writing(
+                    leaving, inner, 1, 1, gain=gain, stream=f"layer{stage + 1}"
+                )
+            }
             specs |= _batch_norm(f"{name}.bn3", leaving)
             if index == 0:
                 specs |= {f"{name}.downsample.0.weight": init.weight(leaving, entering, 1, 1)}

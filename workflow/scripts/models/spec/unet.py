@@ -38,7 +38,9 @@ def _block(name: str, entering: int, leaving: int, damping: float) -> dict[str, 
         f"{name}.conv1.weight": init.weight(leaving, entering, 3, 3),
         f"{name}.norm2.weight": init.norm_weight(leaving),
         f"{name}.norm2.bias": init.bias(leaving),
-        f"{name}.conv2.weight": init.weight(leaving, leaving, 3, 3, gain=damping),
+        f"{name}.conv2.weight": init.writing(
+            leaving, leaving, 3, 3, gain=damping, stream=f"stream.{leaving}"
+        ),
     }
     if entering != leaving:
         specs[f"{name}.skip.weight"] = init.weight(leaving, entering, 1, 1)

@@ -23,45 +23,49 @@ def tensors(config: dict[str, Any]) -> dict[str, Spec]:
         # the checkpoint's sinusoids have this spread
         f"{encoder}.embed_positions.weight": Spec((config["max_source_positions"], width), 0.5**0.5),
     }
-    damping = init.residual_gain(2 * config["encoder_layers"])
+    stream, damping = f"{encoder}.stream", init.residual_gain(2 * config["encoder_layers"])
     for index in range(config["encoder_layers"]):
         layer = f"{encoder}.layers.{index}"
-        specs |= _attention(f"{layer}.self_attn", width, damping)
-        specs |= _feed_forward(layer, width, config["encoder_ffn_dim"], damping)
+        specs |= _attention(f"{layer}.self_attn", width, damping, stream)
+        specs |= _feed_forward(layer, width, config["encoder_ffn_dim"], damping, stream)
     specs |= _layer_norm(f"{encoder}.layer_norm", width)
 
     specs |= {
-        f"{decoder}.embed_tokens.weight": init.embedding(config["vocab_size"], width),
-        f"{decoder}.embed_positions.weight": init.embedding(config["max_target_positions"], width),
+        # four positions: what moves all logits of one together would be most of their errors
+        f"{decoder}.embed_tokens.weight": init.embedding(config["vocab_size"], width, share=0.0),
+        f"{decoder}.embed_positions.weight": init.positions(config["max_target_positions"], width),
     }
-    damping = init.residual_gain(3 * config["decoder_layers"])
+    stream, damping = f"{decoder}.stream", init.residual_gain(3 * config["decoder_layers"])
     for index in range(config["decoder_layers"]):
         layer = f"{decoder}.layers.{index}"
-        specs |= _attention(f"{layer}.self_attn", width, damping)
-        specs |= _attention(f"{layer}.encoder_attn", width, damping)
-        specs |= _feed_forward(layer, width, config["decoder_ffn_dim"], damping)
-    return specs | _layer_norm(f"{decoder}.layer_norm", width)
+        specs |= _attention(f"{layer}.self_attn", width, damping, stream)
+        specs |= _attention(f"{layer}.encoder_attn", width, damping, stream)
+        specs |= _feed_forward(layer, width, config["decoder_ffn_dim"], damping, stream)
+    return specs | {
+        f"{decoder}.layer_norm.weight": init.final_norm_weight(width),
+        f"{decoder}.layer_norm.bias": init.bias(width),
+    }
 
 
-def _attention(name: str, width: int, damping: float) -> dict[str, Spec]:
+def _attention(name: str, width: int, damping: float, stream: str) -> dict[str, Spec]:
     # no bias for the keys: it would add the same score to every key, which the softmax cancels
     return {
-        f"{name}.q_proj.weight": init.weight(width, width, gain=init.QUERY_KEY_GAIN),
+        f"{name}.q_proj.weight": init.weight(width, width, gain=init.QUERY_KEY_GAIN, eighths=init.HEADS),
         f"{name}.q_proj.bias": init.bias(width),
-        f"{name}.k_proj.weight": init.weight(width, width, gain=init.QUERY_KEY_GAIN),
-        f"{name}.v_proj.weight": init.weight(width, width),
+        f"{name}.k_proj.weight": init.weight(width, width, gain=init.QUERY_KEY_GAIN, eighths=init.HEADS),
+        f"{name}.v_proj.weight": init.weight(width, width, eighths=init.HEADS),
         f"{name}.v_proj.bias": init.bias(width),
-        f"{name}.out_proj.weight": init.weight(width, width, gain=damping),
+        f"{name}.out_proj.weight": init.writing(width, width, gain=damping, stream=stream),
         f"{name}.out_proj.bias": init.bias(width),
         **_layer_norm(f"{name}_layer_norm", width),
     }
 
 
-def _feed_forward(layer: str, width: int, inner: int, damping: float) -> dict[str, Spec]:
+def _feed_forward(layer: str, width: int, inner: int, damping: float, stream: str) -> dict[str, Spec]:
     return {
-        f"{layer}.fc1.weight": init.weight(inner, width),
+        f"{layer}.fc1.weight": init.weight(inner, width, gain=init.RELU_GAIN),
         f"{layer}.fc1.bias": init.bias(inner),
-        f"{layer}.fc2.weight": init.weight(width, inner, gain=damping),
+        f"{layer}.fc2.weight": init.writing(width, inner, gain=damping, stream=stream),
         f"{layer}.fc2.bias": init.bias(width),
         **_layer_norm(f"{layer}.final_layer_norm", width),
     }
