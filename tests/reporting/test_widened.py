@@ -27,6 +27,7 @@ def test_a_cell_s_panel_shows_the_widened_tolerance_and_the_figure_s_place_in_it
 def test_the_details_say_what_passes_by_noise_alone():
     row = {
         "framework": "MLX",
+        "lane": "bfloat16",
         "status": "pass",
         "verdict_reasons": None,
         "relative_l2": 1e-6,
@@ -35,4 +36,4 @@ def test_the_details_say_what_passes_by_noise_alone():
     assert details.objections([row | {"widened": None}]) == []
     (found,) = details.objections([row | {"widened": "gradient_norm_error 0.00296"}])
     assert found["framework"] == "MLX"
-    assert found["text"].endswith("noise on these weights widens: gradient_norm_error 0.00296")
+    assert found["text"].endswith("bfloat16's own noise on these weights widens: gradient_norm_error 0.00296")

@@ -7,15 +7,19 @@ import sys
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import compute_reference
+import compute_rounding
 import miniatures
 import seed_weights
 from arena import files, storage, tensors
 from arena.judging import losses
 from arena.weights import seeded
 from frameworks.pytorch import reference as pytorch_reference
-from frameworks.pytorch.models.loading import load
+from frameworks.pytorch.models.loading import arguments, load
+from frameworks.pytorch.rounding import ROUNDINGS
+from runner import REPOSITORY
 from small_disk import small_disk
 
 
@@ -125,6 +129,43 @@ def test_noise_is_that_of_float32(computed):
     assert noise["training"]["gradient_norm_error"] < 5e-4
     assert noise["training"]["gradient_cosine"] > 0.99995
     assert {"python", "torch", "numpy"} <= summary["versions"].keys()
+
+
+def rounded(model, folder, *names, train=()):
+    """What compute_rounding.py writes."""
+    out = folder / "rounding.json"
+    files_read = {"weights": "weights.safetensors", "config": "config.json", "inputs": "inputs.safetensors"}
+    files_read |= {"reference": "reference.safetensors", "gradients": "gradients.safetensors"}
+    files_read |= {"summary": "reference.json"}
+    words = [word for key, file in files_read.items() for word in (f"--{key}", str(folder / file))]
+    words += ["--loss", model["loss"], "--threads", "1", "--out", str(out)]
+    compute_rounding.main([*words, "--roundings", *names, "--train", *train])
+    return files.read_json(out)
+
+
+def test_a_rounding_s_noise_is_its_own_error(computed):
+    """bfloat16's is that of a module in bfloat16, and thousands of times float32's; gradients on request."""
+    model, folder = computed
+    found = rounded(model, folder, "bfloat16", "int8-blocks", train=["bfloat16"])
+    assert {"python", "torch", "numpy"} <= found["versions"].keys()
+    noise, eight = found["noise"]["bfloat16"], found["noise"]["int8-blocks"]
+    assert set(noise) == {"inference", "latency", "training"} and set(eight) == {"inference", "latency"}
+    assert 1e-3 < eight["inference"]["relative_l2"] < 0.1
+    config, weights = files.read_json(folder / "config.json"), tensors.load(folder / "weights.safetensors")
+    inputs = tensors.select(tensors.load(folder / "inputs.safetensors"), "latency.")
+    module = load(model["definition"], config, weights, torch.bfloat16)
+    with torch.no_grad():
+        output = module(**arguments(inputs, torch.bfloat16)).to(torch.float64).numpy()
+    expected = tensors.load(folder / "reference.safetensors")["latency.output"]
+    error = np.linalg.norm(output - expected) / np.linalg.norm(expected)
+    assert noise["latency"]["relative_l2"] == pytest.approx(error, rel=1e-9)
+    assert error > 1e3 * files.read_json(folder / "reference.json")["noise"]["latency"]["relative_l2"]
+    assert 1e-4 < 1 - noise["training"]["gradient_cosine"] < 0.05
+
+
+def test_every_rounding_of_the_configuration_is_imitated():
+    schema = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    assert schema["$defs"]["rounding"]["enum"] == list(ROUNDINGS)
 
 
 @pytest.fixture

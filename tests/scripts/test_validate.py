@@ -151,7 +151,39 @@ def test_noise_of_the_reference_widens_a_tolerance_and_the_verdict_says_so(cell)
     assert found["parts"]["inference"]["widened"] == found["parts"]["training"]["widened"] == {}
     assert cell.judge(**{"--widening": ['{"factor": 50, "ceiling": 1}']})["verdict"] == "close"
     (cell.directory / "verdict.json").unlink()
-    assert "noise_ceiling: 11" in cell.refused(**{"--widening": ['{"factor": 50, "ceiling": 11}']})
+    assert "noise_ceiling: 0.5" in cell.refused(**{"--widening": ['{"factor": 50, "ceiling": 0.5}']})
+
+
+def test_a_reduced_lane_is_widened_by_what_its_own_rounding_costs(cell):
+    """And by nothing else: float32's noise says nothing of it."""
+    for number in ROUNDS:
+        cell.record(number, lane="int8")
+    cell.output(2, latency=noisy(cell.outputs["latency.output"], 3e-4))
+    facts = files.read_json(cell.directory / "reference.json")
+    facts["noise"]["latency"]["relative_l2"] = 1.0
+    files.write_json(cell.directory / "reference.json", facts)
+    widening = {"--widening": ['{"factor": 2, "ceiling": 20}']}
+    narrow = {"--close-factor": ["1.5"]} | widening
+    found = cell.judge(**narrow)
+    assert (found["verdict"], found["rounding"], found["rounding_noise"]) == ("different", None, {})
+    path = cell.directory / "rounding.json"
+    rounding = {"--rounding": ["int8-blocks"], "--rounding-json": [str(path)]}
+    for own, verdict in ((2e-4, "pass"), (1e-4, "different")):
+        noise = {"latency": {"relative_l2": own}}
+        files.write_json(path, {"noise": {"int8-blocks": noise, "int8-channels": {}}, "versions": {}})
+        found = cell.judge(**narrow, **rounding)
+        assert (found["verdict"], found["rounding"], found["rounding_noise"]) == (
+            verdict,
+            "int8-blocks",
+            noise,
+        )
+        assert found["parts"]["latency"]["widened"] == {"relative_l2": 1e-4}
+        assert found["parts"]["latency"]["tolerances"]["relative_l2"] == pytest.approx(2 * own)
+    words = "latency: relative L2 3e-4 > 2e-4 (int8-blocks's noise, 1e-4, widens 1e-4) (round 2)"
+    assert found["reasons"] == [words]
+    (cell.directory / "verdict.json").unlink()
+    files.write_json(path, {"noise": {"int8-channels": {}}})
+    assert f"{path}: no noise.int8-blocks" in cell.refused(**narrow, **rounding)
 
 
 @pytest.mark.parametrize("key, part", [("loss", "inference"), ("training_loss", "training")])

@@ -97,6 +97,42 @@ def swapped_layers(model, patch):
     return model.module(weights=changed)
 
 
+def eight_bits(weight: np.ndarray, axis: int | None = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Whole numbers from -127 to 127 and their scales: by row, or (``axis`` None) one."""
+    scales = np.abs(weight).max(axis=axis, keepdims=True) / 127
+    return np.round(weight / scales), scales
+
+
+def scales_of_the_next_channel(model, patch):
+    """One matrix in eight bits whose scales are off by one."""
+    numbers, scales = eight_bits(model.weights[QUANTISED])
+    return model.module(weights={QUANTISED: numbers * np.roll(scales, 1, axis=0)})
+
+
+def neighbours_swapped(model, patch):
+    """One matrix in eight bits, two by two in the wrong order: what swapped nibbles are to four bits."""
+    numbers, scales = eight_bits(model.weights[QUANTISED])
+    swapped = numbers.reshape(len(numbers), -1, 2)[..., ::-1].reshape(numbers.shape)
+    return model.module(weights={QUANTISED: swapped * scales})
+
+
+def forgotten_zero_points(model, patch):
+    """One matrix in unsigned eight bits between its rows' extremes, taken as if 128 meant zero in all of them."""
+    weight = model.weights[QUANTISED]
+    least, most = weight.min(axis=1, keepdims=True), weight.max(axis=1, keepdims=True)
+    steps = (most - least) / 255
+    return model.module(weights={QUANTISED: (np.round((weight - least) / steps) - 128) * steps})
+
+
+def one_scale_a_matrix(model, patch):
+    """Every matrix in eight bits with one scale, where each row has its own."""
+    matrices = {name: array for name, array in model.weights.items() if array.ndim == 2}
+    rounded = {name: np.multiply(*eight_bits(array, axis=None)) for name, array in matrices.items()}
+    return model.module(weights=rounded)
+
+
+QUANTISED = "model.layers.1.mlp.down_proj.weight"
+QUANTISATION = [scales_of_the_next_channel, neighbours_swapped, forgotten_zero_points]
 SMOLLM2 = [zeroed_tensor, wrong_rope_theta, interleaved_queries_and_keys, no_causal_mask, swapped_layers]
 
 

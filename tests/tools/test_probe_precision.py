@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-import lanes
 import probe_precision
+from frameworks.pytorch import rounding
 from runner import REPOSITORY
 
 FORMATS = {
     "float32": lambda x: x,
-    "TF32": lanes.tf32,
+    "TF32": rounding.tf32,
     "float16": lambda x: x.to(torch.float16).to(x.dtype),
     "bfloat16": lambda x: x.to(torch.bfloat16).to(x.dtype),
     "fewer than 8 bits": torch.round,

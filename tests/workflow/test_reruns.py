@@ -67,7 +67,7 @@ def of_definition(*names):
 
 ONNX = {"onnx", "openvino"}  # what is made from the graph that PyTorch exports
 UNETS, WHISPERS, LLAMAS = of_definition("unet"), of_definition("whisper"), of_definition("llama")
-UNET = {f"reference {model}" for model in UNETS}
+UNET = {f"{rule} {model}" for model in UNETS for rule in ("reference", "rounding")}
 UNET |= {f"export_{format} {model}" for model in UNETS for format in ONNX & exports(model)}
 for model in UNETS:
     rows = [
@@ -203,7 +203,7 @@ def test_a_new_version_measures_its_framework_alone(checkout):
 def test_everything_follows_from_the_weights(checkout):
     """The other end of the scale, so that an empty plan is known to mean something."""
     with checkout.edited("config/models/ResNet-50.yaml", replace(r"seed: \d+", "seed: 1234")):
-        made = ("weights", "reference", *(f"export_{format}" for format in exports("ResNet-50")))
+        made = ("weights", "reference", "rounding", *(f"export_{format}" for format in exports("ResNet-50")))
         jobs = {f"{rule} ResNet-50" for rule in made}
         assert checkout.plan() == jobs | measuring(["ResNet-50"]) | judging(["ResNet-50"])
 

@@ -224,6 +224,33 @@ def entry_of(row):
     return CONFIG["frameworks"][FRAMEWORKS[row]["id"]]
 
 
+def rounding(wildcards):
+    """How the row's lane rounds; None in float32, where its file does not say, and where it does not run."""
+    found = frameworks.rounding(framework(wildcards))
+    return None if found is None or unsupported(wildcards) else found
+
+
+def rounding_noise(wildcards):
+    """The file that tells what the row's rounding costs on the model's weights; [] where nobody asks."""
+    return (
+        f"results/models/{wildcards.model}/rounding.json" if rounding(wildcards) else []
+    )
+
+
+@cache
+def roundings(model, trained=False):
+    """How the rows of this run that can run the model round, each once; with ``trained`` those that train, too."""
+    asked = not trained or "training" in PROTOCOL["tasks"]
+    cells = [
+        SimpleNamespace(platform=platform, model=model, row=row)
+        for platform in PLATFORMS
+        for row in RUN["rows"]
+        if asked
+        and not (trained and "training" in FRAMEWORKS[row]["unsupported_tasks"])
+    ]
+    return sorted({found for cell in cells if (found := rounding(cell))})
+
+
 @cache
 def cell_record(platform, model, row):
     """The contract's record of a cell, from the configuration."""

@@ -13,7 +13,7 @@ from reporting.submissions import lines
 
 
 def gate(wildcards):
-    """The lane's tolerances, its close factor, and how float32's noise widens them."""
+    """The lane's tolerances, its close factor, and how the lane's noise widens them."""
     tolerances, factor, widened = widening.parted(
         CONFIG["gate"][framework(wildcards)["lane"]]
     )

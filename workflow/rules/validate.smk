@@ -13,6 +13,7 @@ rule validate:
         reference="results/models/{model}/reference.safetensors",
         reference_gradients="results/models/{model}/gradients.safetensors",
         reference_facts="results/models/{model}/reference.json",
+        rounding=rounding_noise,
     output:
         verdict="results/validation/{platform}/{model}/{row}.json",
     log:
@@ -27,13 +28,18 @@ rule validate:
         code=code("validate.py"),
         loss=loss,
         gate=gate,
+        rounding=lambda wildcards, input: (
+            ["--rounding", rounding(wildcards), "--rounding-json", input.rounding]
+            if input.rounding
+            else []
+        ),
     message:
         "{wildcards.model} in {wildcards.row} on {wildcards.platform}: check against the reference"
     shell:
         "python {input.script:q} --rounds {input.rounds:q} --outputs {input.outputs:q}"
         " --gradients {input.gradients:q} --inputs {input.inputs:q} --reference {input.reference:q}"
         " --reference-gradients {input.reference_gradients:q} --reference-json {input.reference_facts:q}"
-        " --loss {params.loss:q} {params.gate:q}"
+        " {params.rounding:q} --loss {params.loss:q} {params.gate:q}"
         " --out {output.verdict:q} 2> {log:q}"
 
 

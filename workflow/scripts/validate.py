@@ -12,7 +12,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,8 @@ class Reference:
     inputs_path: Path
     target: np.ndarray
     loss_kind: str
+    rounding: str | None = None  # of a lane of reduced precision, and its noise by part
+    rounding_noise: dict[str, Any] = field(default_factory=dict)
 
     @property
     def loss(self) -> float:
@@ -101,13 +103,15 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     model.add_argument("--reference", type=Path, required=True, help="reference.safetensors")
     model.add_argument("--reference-gradients", type=Path, required=True, help="gradients.safetensors")
     model.add_argument("--reference-json", type=Path, required=True, help="reference.json")
+    model.add_argument("--rounding", help="how a lane of reduced precision rounds")
+    model.add_argument("--rounding-json", type=Path, help="rounding.json, which has what that costs")
     model.add_argument("--inputs", type=Path, required=True, help="inputs.safetensors, for the target")
     model.add_argument("--loss", required=True, choices=losses.KINDS)
     rules = parser.add_argument_group("the rules")
     rules.add_argument("--tolerances", type=json.loads, required=True, help="the lane's tolerances, JSON")
     rules.add_argument("--close-factor", type=float, required=True, help="close = tolerances times this")
     rules.add_argument(
-        "--widening", type=json.loads, help='how float32\'s noise widens them: JSON {"factor", "ceiling"}'
+        "--widening", type=json.loads, help='how the lane\'s noise widens them: JSON {"factor", "ceiling"}'
     )
     parser.add_argument("--out", type=Path, required=True, help="the verdict, JSON")
     return parser.parse_args(argv)
@@ -151,6 +155,12 @@ def read_reference(args: argparse.Namespace) -> Reference:
             raise ValueError(f"{args.reference_json}: no noise.{part}.{key}; compute the reference again")
     if "decode.tokens" in outputs and "tie_margin" not in facts["noise"].get("decode", {}):
         raise ValueError(f"{args.reference_json}: no noise.decode.tie_margin; compute the reference again")
+    rounded = {}
+    if args.rounding:
+        costs = files.read_json(args.rounding_json).get("noise", {})
+        if args.rounding not in costs:
+            raise ValueError(f"{args.rounding_json}: no noise.{args.rounding}; compute the roundings again")
+        rounded = costs[args.rounding]
     inputs = tensors.load(args.inputs)
     if "target" not in inputs:
         raise ValueError(f"{args.inputs}: no tensor 'target'; make the inputs again")
@@ -163,6 +173,8 @@ def read_reference(args: argparse.Namespace) -> Reference:
         inputs_path=args.inputs,
         target=inputs["target"],
         loss_kind=args.loss,
+        rounding=args.rounding,
+        rounding_noise=rounded,
     )
 
 
@@ -182,9 +194,11 @@ def validate(
     """
     verdict.limits(tolerances, close_factor, widening)  # a wrong one is refused even if nothing is judged
     strict = rounds[0].record.cell.lane == "float32"
+    floor = reference.noise if strict else reference.rounding_noise
     measured: dict[str, dict[str, Any]] = {}
     for task in ("inference", "latency"):
-        noise = lane_noise(reference, task, None if strict else tolerances["relative_l2"])
+        passing = verdict.limits(tolerances, close_factor, widening, floor.get(task))["relative_l2"][0]
+        noise = lane_noise(reference, task, None if strict else passing)
         ran = [each for each in rounds if each.ran(task)]
         if figures := {each.number: output_figures(each, task, reference, noise) for each in ran}:
             measured[task] = verdict.worst(figures)
@@ -203,7 +217,7 @@ def validate(
     judged = {"verdict": None, "parts": {}}
     held = {part: measured[part] for part in measured if strict or part not in verdict.STRICT_ONLY}
     if held:
-        judged = verdict.judge(held, tolerances, close_factor, widening, reference.noise)
+        judged = verdict.judge(held, tolerances, close_factor, widening, floor, reference.rounding)
         reasons += judged["reasons"]
         if strict and judged["parts"].get("inference", "pass") != "pass":
             worst = measured["inference"]["rounds"].get("relative_l2")
@@ -211,7 +225,7 @@ def validate(
                 text for each in rounds if each.number == worst for text in computed_in(each, reference)
             ]
     for part, figures in held.items():
-        bounds = verdict.limits(tolerances, close_factor, widening, reference.noise.get(part))
+        bounds = verdict.limits(tolerances, close_factor, widening, floor.get(part))
         figures |= verdict.applied(figures, tolerances, bounds)
     complete = "inference" in measured and all(each.record.status == "ok" for each in rounds)
     cell = rounds[0].record.cell
@@ -231,6 +245,8 @@ def validate(
         ),
         reasons=reasons,
         noise=reference.noise,
+        rounding=reference.rounding,
+        rounding_noise=reference.rounding_noise,
     )
 
 
@@ -254,7 +270,7 @@ def lane_noise(reference: Reference, task: str, relative_l2: float | None) -> fl
     """How far a value of ``task``'s output may move without a mistake, in its units: decides what is a tie.
 
     float32 (no ``relative_l2``): the max_abs_error of PyTorch. Reduced precision: the root mean square that
-    an error has whose relative L2 is the lane's tolerance, if that is more.
+    an error has whose relative L2 passes in the lane, if that is more.
     """
     noise = reference.noise[task]["max_abs_error"]
     if relative_l2 is None:

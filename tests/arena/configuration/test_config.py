@@ -177,6 +177,6 @@ def test_a_new_model_and_framework_need_no_other_change(project):
     assert resolved["run"] == run | {
         "left_out": SCHEMA["properties"]["run"]["properties"]["left_out"]["default"]
     }
-    row = {"label": "X", "lane": "float32", "export": None, "elsewhere": None}
+    row = {"label": "X", "lane": "float32", "rounding": None, "export": None, "elsewhere": None}
     row |= {"options": {}, "environment": {}, "accelerators": {}}
     assert resolved["frameworks"]["x"]["rows"] == {"x": row}

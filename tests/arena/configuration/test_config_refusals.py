@@ -350,9 +350,13 @@ BAD = {
         "gate: {float32: {close_factor: 2}}",
         [("gate.float32.noise_ceiling", "3 is more than close_factor", "at most 2")],
     ),
-    "noise in a lane of reduced precision": (
-        "gate: {int8: {noise_factor: 2}}",
-        [("gate.int8.noise_factor", "unknown key", "allowed here: relative_l2")],
+    "a rounding that is another lane's": (
+        "frameworks: {jax: {rows: {jax-bf16: {label: JAX bfloat16, lane: bfloat16, rounding: float16}}}}",
+        [("frameworks.jax.rows.jax-bf16.rounding", '"float16"', "lane bfloat16")],
+    ),
+    "a rounding that nobody knows": (
+        "frameworks: {jax: {rows: {jax-int8: {label: JAX int8, lane: int8, rounding: int8-block}}}}",
+        [("frameworks.jax.rows.jax-int8.rounding", "int8-blocks")],
     ),
     "misspelt framework in an overlay": (
         "frameworks: {Jax: {env: jax}}",

@@ -99,14 +99,15 @@ LATER = {
     "round": {"waited_s", "environment", "withheld", "limits", "fallback", "quality"},
     "cell": {"predicts"},
     "measured": {"fallback", "quality"},
-    "verdict": {"unjudged"},
+    "verdict": {"unjudged", "rounding", "rounding_noise"},
 }
 LATER_INSIDE = {
     "Machine": {"cpu_family", "cpu_model", "cpu_stepping", "cpus"},
     "Gpu": {"index"},
     "Cell": {"predicts"},
     "Parts": {"quality"},
-    "Part": {"tolerances", "widened"},
+    "Part": {"tolerances", "widened", "median_kl"},
+    "Verdict": {"rounding", "rounding_noise"},
 }
 
 

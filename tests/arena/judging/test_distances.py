@@ -34,6 +34,7 @@ def test_mean_kl_is_the_divergence_of_the_probabilities():
     expected = float((p * np.log(p / q)).sum(axis=-1).mean())
     found = distances.compare_output(output + random.normal(size=(1, 5, 1)), reference, "cross_entropy", None)
     assert found["mean_kl"] == pytest.approx(expected, rel=1e-12)
+    assert found["median_kl"] is not None
     assert distances.compare_output(reference, reference, "cross_entropy", None)["mean_kl"] == 0.0
     assert distances.compare_output(output, reference, "mse", None)["mean_kl"] is None
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-import lanes
 import miniatures
 import mistakes
 from arena import tensors
 from arena.configuration import loader
 from arena.judging import distances, losses, verdict, widening
+from frameworks.pytorch import rounding
 from frameworks.pytorch.models import losses as torch_losses
 from frameworks.pytorch.models.loading import arguments
 from mistakes import Model
@@ -23,7 +23,7 @@ from runner import REPOSITORY
 GATE = loader.resolve({}, REPOSITORY)["gate"]
 SMOL = "SmolLM2-135M"
 #: Frameworks round weights to eight bits to infer, not to train.
-TRAINED = [name for name, (lane, *_) in lanes.IMITATIONS.items() if lane != "int8"]
+TRAINED = [name for name in rounding.ROUNDINGS if not name.startswith("int8")]
 
 
 def run(model, module, dtype, train, loss=torch_losses.loss):
@@ -52,15 +52,13 @@ def reference(name):
     return model, run(model, model.module(torch.float64), torch.float64, train=True)
 
 
-def judged(name, imitation, found):
-    """The lane's verdict and the figures by part, put together as validate.py does."""
+def compared(name, found, passing):
+    """The figures by part, put together as validate.py does; ``passing`` is the relative L2 that passes, by task."""
     model, (outputs, loss, gradients) = reference(name)
-    lane = lanes.IMITATIONS[imitation][0]
-    tolerances, factor, _ = widening.parted(GATE[lane])
     own_outputs, own_loss, own_gradients = found
     parts = {}
     for task, output in own_outputs.items():
-        noise = tolerances["relative_l2"] * float(np.sqrt(np.mean(outputs[task] ** 2)))
+        noise = passing[task] * float(np.sqrt(np.mean(outputs[task] ** 2)))
         parts[task] = distances.compare_output(output, outputs[task], model.loss_kind, noise)
     if parts["inference"]["shape_ok"]:
         recomputed = losses.loss(model.loss_kind, own_outputs["inference"], model.inputs["target"])
@@ -71,7 +69,32 @@ def judged(name, imitation, found):
         rounded = {weight: array.astype(np.float32) for weight, array in gradients.items()}
         parts["training"] = distances.compare_gradients(own_gradients, rounded, norms)
         parts["training"]["loss_error"] = distances.relative_error(own_loss, loss)
-    return verdict.judge(parts, tolerances, factor), parts
+    return parts
+
+
+@cache
+def own(name, imitation):
+    """What the lane's rounding gives without a mistake, and what it costs: the noise that may widen tolerances."""
+    model, _ = reference(name)
+    with rounding.imitation(imitation) as dtype:
+        found = run(model, model.module(dtype), dtype, train=imitation in TRAINED)
+    return found, compared(name, found, dict.fromkeys(found[0], 0.0))
+
+
+def judged(name, imitation, found):
+    """The lane's verdict and the figures by part, by tolerances that its noise may have widened."""
+    tolerances, factor, widening_ = widening.parted(GATE[lane_of(imitation)])
+    _, noise = own(name, imitation)
+    passing = {
+        task: verdict.limits(tolerances, factor, widening_, noise.get(task))["relative_l2"][0]
+        for task in found[0]
+    }
+    parts = compared(name, found, passing)
+    return verdict.judge(parts, tolerances, factor, widening_, noise, imitation), parts
+
+
+def lane_of(imitation):
+    return imitation.partition("-")[0]
 
 
 def print_row(name, label, parts, judgement):
@@ -97,31 +120,29 @@ def test_tolerances_follow_from_several_models():
     assert len(MEASURED) >= 5
 
 
-@pytest.mark.parametrize("imitation", lanes.IMITATIONS)
+@pytest.mark.parametrize("imitation", rounding.ROUNDINGS)
 @pytest.mark.parametrize("name", miniatures.MODELS)
 def test_the_lanes_own_rounding_passes(name, imitation):
-    model, _ = reference(name)
-    with lanes.imitation(imitation) as dtype:
-        found = run(model, model.module(dtype), dtype, train=imitation in TRAINED)
+    found, _ = own(name, imitation)
     result, parts = judged(name, imitation, found)
     print_row(name, imitation, parts, result["verdict"])
     assert (result["verdict"], result["reasons"]) == ("pass", [])
     # Beyond what passes as float32 however great its noise is; near enough that the tolerance is not idle.
-    tolerance = GATE[lanes.IMITATIONS[imitation][0]]["relative_l2"]
+    tolerance = GATE[lane_of(imitation)]["relative_l2"]
     ceiling = verdict.ceilings(*widening.parted(GATE["float32"]))["relative_l2"]
     assert ceiling < parts["inference"]["relative_l2"] < tolerance
     if name in MEASURED:
         assert tolerance < 20 * parts["inference"]["relative_l2"]
 
 
-@pytest.mark.parametrize("imitation", lanes.IMITATIONS)
+@pytest.mark.parametrize("imitation", rounding.ROUNDINGS)
 @pytest.mark.parametrize(
     "name, mistake", [(SMOL, each) for each in mistakes.SMOLLM2] + mistakes.OTHERS, ids=name_of
 )
 def test_a_mistaken_model_is_different_in_every_lane(name, mistake, imitation, monkeypatch):
     """By its outputs alone, because not every lane has gradients; one mistake is as small as int8's limit."""
     model, _ = reference(name)
-    with lanes.imitation(imitation) as dtype:
+    with rounding.imitation(imitation) as dtype:
         found = run(model, mistake(model, monkeypatch).to(dtype), dtype, train=False)
         result, parts = judged(name, imitation, found)
     print_row(name, f"{imitation}: {name_of(mistake)}", parts, result["verdict"])
@@ -129,13 +150,13 @@ def test_a_mistaken_model_is_different_in_every_lane(name, mistake, imitation, m
     assert result["verdict"] in ({"close", "different"} if smallest else {"different"})
 
 
-@pytest.mark.parametrize("imitation", lanes.IMITATIONS)
+@pytest.mark.parametrize("imitation", rounding.ROUNDINGS)
 @pytest.mark.parametrize(
     "mistake", [mistakes.labels_shifted_twice, mistakes.last_position_loss, mistakes.summed_loss], ids=name_of
 )
 def test_a_mistaken_loss_is_different_in_every_lane(mistake, imitation):
     model, _ = reference(SMOL)
-    with lanes.imitation(imitation) as dtype:
+    with rounding.imitation(imitation) as dtype:
         found = run(model, model.module(dtype), dtype, train=False, loss=mistake)
     result, _ = judged(SMOL, imitation, found)
     assert result["verdict"] == "different"
@@ -144,10 +165,10 @@ def test_a_mistaken_loss_is_different_in_every_lane(mistake, imitation):
     ]
 
 
-@pytest.mark.parametrize("imitation", lanes.IMITATIONS)
+@pytest.mark.parametrize("imitation", rounding.ROUNDINGS)
 def test_logits_of_the_last_position_only_are_different_in_every_lane(imitation):
     model, _ = reference(SMOL)
-    with lanes.imitation(imitation) as dtype:
+    with rounding.imitation(imitation) as dtype:
         outputs, loss, _ = run(model, model.module(dtype), dtype, train=False)
     result, _ = judged(SMOL, imitation, (outputs | {"inference": outputs["inference"][:, -1:]}, loss, {}))
     assert result["parts"] == {"latency": "pass", "inference": "different"}
@@ -157,7 +178,7 @@ def test_logits_of_the_last_position_only_are_different_in_every_lane(imitation)
 def test_gradients_of_another_loss_are_different(imitation):
     """Also where the loss that is printed is right."""
     model, _ = reference(SMOL)
-    with lanes.imitation(imitation) as dtype:
+    with rounding.imitation(imitation) as dtype:
         outputs, _, gradients = run(model, model.module(dtype), dtype, True, mistakes.labels_shifted_twice)
         _, loss, _ = run(model, model.module(dtype), dtype, train=False)
     result, _ = judged(SMOL, imitation, (outputs, loss, gradients))
@@ -167,16 +188,16 @@ def test_gradients_of_another_loss_are_different(imitation):
 def test_tf32_keeps_eleven_bits():
     values = torch.tensor([1.0, 1.0 + 2**-10, 1.0 + 2**-11, 1.0 + 2**-12, -1.0 - 2**-11, 3e-38, 0.0])
     expected = [1.0, 1.0 + 2**-10, 1.0 + 2**-10, 1.0, -1.0 - 2**-10]
-    assert lanes.tf32(values).tolist()[:5] == expected
+    assert rounding.tf32(values).tolist()[:5] == expected
     noise = torch.randn(10_000, generator=torch.Generator().manual_seed(1))
-    error = ((lanes.tf32(noise) - noise) / noise).abs()
+    error = ((rounding.tf32(noise) - noise) / noise).abs()
     assert 0.9 * 2**-11 < error.max() <= 2**-11
 
 
 def test_eight_bits_are_off_by_half_a_step_at_most():
     x = torch.randn(3, 70, generator=torch.Generator().manual_seed(2))
-    assert lanes.blocks_of_32(x).shape == x.shape
-    for rounding, axis in ((lanes.rows, 1), (lanes.channels, 1), (lanes.whole, (0, 1))):
+    assert rounding.blocks_of_32(x).shape == x.shape
+    for rounded, axis in ((rounding.rows, 1), (rounding.channels, 1), (rounding.whole, (0, 1))):
         step = x.abs().amax(dim=axis, keepdim=True) / 127
-        assert ((rounding(x) - x).abs() <= 0.5001 * step).all()
-        assert ((rounding(x) / step).round() - rounding(x) / step).abs().max() < 1e-3
+        assert ((rounded(x) - x).abs() <= 0.5001 * step).all()
+        assert ((rounded(x) / step).round() - rounded(x) / step).abs().max() < 1e-3

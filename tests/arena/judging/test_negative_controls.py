@@ -17,12 +17,12 @@ import torch
 from torch.nn import functional
 
 import convert_checkpoint
-import lanes
 import make_inputs
 import miniatures
 import mistakes
 from arena import tensors
 from arena.judging import distances, losses, verdict, widening
+from frameworks.pytorch import rounding
 from frameworks.pytorch.models import losses as torch_losses
 from frameworks.pytorch.models.loading import arguments
 from mistakes import Model
@@ -309,7 +309,7 @@ def test_mistaken_loss_is_different_with_trained_weights(mistake, trained):
 def test_tf32_is_no_float32_with_trained_weights(trained):
     """However great their noise: what it lets pass ends before that."""
     model, reference = trained
-    with lanes.imitation("tf32"):
+    with rounding.imitation("tf32"):
         found = run(model, model.module())
     judged, _ = judge(f"trained {SMOL}: in TF32", model, found, reference)
     assert judged["parts"]["inference"] != "pass"

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-import lanes
 import miniatures
 import mistakes
 from arena import tensors
 from arena.judging import precision
+from frameworks.pytorch import rounding
 from frameworks.pytorch.models.loading import arguments
 from mistakes import Model
 
@@ -31,7 +31,7 @@ def reference(name):
 
 def imitated(name, imitation):
     model, _ = reference(name)
-    with lanes.imitation(imitation) as dtype:
+    with rounding.imitation(imitation) as dtype:
         return output(model, model.module(dtype), dtype)
 
 
@@ -60,9 +60,9 @@ def test_float32_is_float32(name):
 @every_model
 def test_products_of_bfloat16_factors_are_known_without_bfloat16_outputs(name, monkeypatch):
     """As oneDNN's fast math multiplies, on a CPU too."""
-    monkeypatch.setattr(lanes, "tf32", lambda x: x.to(torch.bfloat16).to(x.dtype))
+    monkeypatch.setattr(rounding, "tf32", lambda x: x.to(torch.bfloat16).to(x.dtype))
     model, expected = reference(name)
-    with lanes._Rounded(lanes.tf32, lanes.tf32, lanes.tf32):
+    with rounding.Rounded(rounding.tf32, rounding.tf32, rounding.tf32):
         rounded = output(model, model.module(torch.float32), torch.float32)
     assert precision.stored_as(rounded) is None
     assert precision.narrower(rounded, expected, "cpu")[0] == "bfloat16"

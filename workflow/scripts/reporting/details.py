@@ -156,7 +156,8 @@ def objections(rows: list[Row]) -> list[dict[str, Any]]:
             text = f"{row['status']}: {row['verdict_reasons']}"
             found.append({"framework": row["framework"], "text": text})
         if row["status"] == "pass" and row.get("widened"):
-            text = f"pass, by tolerances that float32's own noise on these weights widens: {row['widened']}"
+            lane = row["lane"]
+            text = f"pass, by tolerances that {lane}'s own noise on these weights widens: {row['widened']}"
             found.append({"framework": row["framework"], "text": text})
     return found
 

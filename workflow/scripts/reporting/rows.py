@@ -141,10 +141,8 @@ def verdict_figures(cell: RecordedCell) -> Row:
     """The gate's figures, six significant digits."""
     parts = cell.verdict.parts
     floor = cell.verdict.noise.get("inference") or {}
-    output = ("relative_l2", "max_error", "top1_agreement")
-    figures = {
-        name: getattr(parts.inference, name) for name in (*output, "loss_error", "loss_change", "mean_kl")
-    }
+    output = ("relative_l2", "max_error", "top1_agreement", "mean_kl", "median_kl")
+    figures = {name: getattr(parts.inference, name) for name in (*output, "loss_error", "loss_change")}
     figures |= {f"latency_{name}": getattr(parts.latency, name) for name in output}
     figures |= {name: getattr(parts.training, name) for name in ("gradient_norm_error", "gradient_cosine")}
     figures |= {"training_loss_error": parts.training.loss_error}

@@ -22,6 +22,7 @@ MEASURES = (
     "workflow/scripts/measure.py",
     "workflow/scripts/validate.py",
     "workflow/scripts/compute_reference.py",
+    "workflow/scripts/compute_rounding.py",
     "workflow/scripts/arena",
     "workflow/scripts/frameworks",
     "workflow/scripts/models",

@@ -20,6 +20,8 @@ Reason = dict[str, str]  # code, why
 TASK_CODES = {"training": "no-training", "decode": "no-kv-cache"}
 #: Lanes that exist on some accelerators only, and why.
 LANES = {"tf32": ({"cuda"}, "TF32 is a format of NVIDIA's tensor cores.")}
+#: Lanes whose name says how they round.
+ONE_ROUNDING = ("tf32", "float16", "bfloat16")
 #: What an export job may read of a model, by the name in `reads`.
 SOURCES = {"weights": "model.safetensors", "config": "config.json", "inputs": "inputs.safetensors"}
 
@@ -82,6 +84,15 @@ def environment(entry: Entry, row: str) -> dict[str, str]:
 def export(entry: Entry, row: str) -> str | None:
     """The format that the row reads: its own, or the framework's; None where that is ``model.safetensors``."""
     own: str | None = entry["rows"][row]["export"] or entry["export"]
+    return own
+
+
+def rounding(variant: Mapping[str, Any]) -> str | None:
+    """How a row's lane rounds, by the names of ``frameworks/pytorch/rounding.py``.
+
+    None in float32, and where eight bits are rounded in a way that the row's file does not name.
+    """
+    own: str | None = variant["rounding"] or (variant["lane"] if variant["lane"] in ONE_ROUNDING else None)
     return own
 
 

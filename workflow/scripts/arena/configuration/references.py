@@ -73,6 +73,10 @@ def _check_rows(config: Config, basedir: Path) -> Iterator[Problem]:
                 other = owners[row.casefold()]
                 yield Problem(path, f"this row id is taken by {other}; allowed: another, not by case alone")
             owners.setdefault(row.casefold(), dotted(path))
+            variant = entry["rows"][row]
+            if variant["rounding"] and variant["rounding"].partition("-")[0] != variant["lane"]:
+                text = f"{shown(variant['rounding'])} is none of lane {variant['lane']}; allowed: one that begins so"
+                yield Problem((*path, "rounding"), text)
 
 
 def _check_run_rows(config: Config, basedir: Path) -> Iterator[Problem]:
@@ -133,11 +137,11 @@ def _check_durations(config: Config, basedir: Path) -> Iterator[Problem]:
 
 
 def _check_noise(config: Config, basedir: Path) -> Iterator[Problem]:
-    for lane, entry in config["gate"].items():
-        ceiling, close = entry.get("noise_ceiling", 1), entry["close_factor"]
-        if ceiling > close:
-            text = f"{ceiling} is more than close_factor; allowed: at most {close}"
-            yield Problem(("gate", lane, "noise_ceiling"), text)
+    entry = config["gate"]["float32"]  # a mistake must be different there, whatever the noise
+    ceiling, close = entry["noise_ceiling"], entry["close_factor"]
+    if ceiling > close:
+        text = f"{ceiling} is more than close_factor; allowed: at most {close}"
+        yield Problem(("gate", "float32", "noise_ceiling"), text)
 
 
 def _check_weights(config: Config, basedir: Path) -> Iterator[Problem]:
@@ -464,14 +468,18 @@ def _check_published(config: Config, basedir: Path) -> Iterator[Problem]:
 CHECKS: dict[Callable[[Config, Path], Iterator[Problem]], list[tuple[str, ...]]] = {
     _check_platforms: [("platforms", "*")],
     _check_clusters: [("platforms", "*", "cluster", "**"), ("platforms", "*", "accelerator")],
-    _check_rows: [("frameworks", "*", "rows")],
+    _check_rows: [
+        ("frameworks", "*", "rows"),
+        ("frameworks", "*", "rows", "*", "lane"),
+        ("frameworks", "*", "rows", "*", "rounding"),
+    ],
     _check_run_rows: [("run", "rows"), ("run", "left_out", "**"), ("frameworks", "*", "rows")],
     _check_run_models: [("run", "models"), ("models",)],
     _check_baseline: [("run", "rows", "*"), ("run", "baseline")],
     _check_durations: [
         ("protocol", phase, key) for phase in ("warmup", "sampling") for key in ("min_seconds", "max_seconds")
     ],
-    _check_noise: [("gate", "*", "close_factor"), ("gate", "*", "noise_ceiling")],
+    _check_noise: [("gate", "float32", "close_factor"), ("gate", "float32", "noise_ceiling")],
     _check_weights: [
         ("run", "models"),
         ("models", "*", "weights"),

@@ -35,6 +35,7 @@ class Part:
     top1_decided: Annotated[Count | None, "Positions at which the reference's lead exceeds the noise"] = None
     top1_positions: Annotated[Count | None, "All positions"] = None
     mean_kl: Annotated[float | None, "Divergence of the reference's probabilities from the output's"] = None
+    median_kl: Annotated[float | None, "The same, of the position in the middle", Later()] = None
     loss: Annotated[float | None, "Recomputed from the output"] = None
     loss_change: Annotated[float | None, "Its difference from the reference's, with its sign"] = None
     loss_error: Annotated[
@@ -64,7 +65,7 @@ class Part:
     ] = None
     widened: Annotated[
         dict[str, float] | None,
-        "Where float32's noise widened that: the tolerance of the configuration, by figure",
+        "Where the lane's noise widened that: the tolerance of the configuration, by figure",
         Later(),
     ] = None
 
@@ -122,6 +123,17 @@ class Verdict:
     parts: Annotated[Parts, "Figures by task"]
     reasons: Annotated[list[str], "Why it is no pass, in words"]
     noise: Annotated[dict[str, dict[str, Any]], "The same figures of float32 PyTorch, by task"]
+    rounding: Annotated[
+        str | None, "How its lane rounds; null in float32, and where the row's file does not say", Later()
+    ] = None
+    rounding_noise: Annotated[
+        dict[str, dict[str, Any]], "The same figures of that rounding in PyTorch, by task", Later()
+    ] = field(default_factory=dict)
+
+    @property
+    def lane_noise(self) -> dict[str, dict[str, Any]]:
+        """What the lane's own arithmetic costs on these weights, by task: it may widen tolerances."""
+        return self.noise if self.lane == "float32" else self.rounding_noise
 
 
 def read(path: Path) -> Verdict:

@@ -53,7 +53,8 @@ def compare_output(
       by the noise can change places only within twice the noise. None, with a ``note``, where no position
       is decided; None without one for other losses.
     - ``mean_kl``: mean over positions of KL(softmax(reference) || softmax(output)) = sum p (log p - log q),
-      in nats (Kullback and Leibler, "On Information and Sufficiency", 1951); None for other losses.
+      in nats (Kullback and Leibler, "On Information and Sufficiency", 1951); ``median_kl`` is their median, which a
+      few positions where the model is at its limits do not move. None for other losses.
 
     Raises ValueError where the reference itself is empty, zero or not finite: it can judge nothing.
     """
@@ -74,6 +75,7 @@ def compare_output(
         "top1_decided": None,
         "top1_positions": None,
         "mean_kl": None,
+        "median_kl": None,
         "note": None,
     }
     if not figures["shape_ok"]:
@@ -86,7 +88,9 @@ def compare_output(
     figures["max_error"] = figures["max_abs_error"] / scale
     if loss_kind == "cross_entropy":
         figures |= _top1(output, reference, tie_margin(noise_max, scale))
-        figures["mean_kl"] = _mean_kl(output, reference)
+        divergences = _divergences(output, reference)
+        figures["mean_kl"] = float(np.mean(divergences))
+        figures["median_kl"] = float(np.median(divergences))
     return figures
 
 
@@ -237,11 +241,13 @@ def _top1(output: np.ndarray, reference: np.ndarray, margin: float) -> Figures:
     }
 
 
-def _mean_kl(output: np.ndarray, reference: np.ndarray) -> float:
+def _divergences(output: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """KL(softmax(reference) || softmax(output)) of each position."""
     classes = reference.shape[-1]
     log_p, log_q = (_log_softmax(logits.reshape(-1, classes)) for logits in (reference, output))
     # Rounding may leave a sum of tiny terms a hair below zero, which no divergence is.
-    return max(0.0, float(np.mean(np.sum(np.exp(log_p) * (log_p - log_q), axis=1))))
+    divergences: np.ndarray = np.maximum(0.0, np.sum(np.exp(log_p) * (log_p - log_q), axis=1))
+    return divergences
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from arena.judging.widening import FIGURES as WIDENED
-from arena.judging.widening import Widening
+from arena.judging.widening import SQUARES, Widening
 
 Figures = dict[str, Any]
 Bounds = dict[str, tuple[float, float]]  # by tolerance: the limits for pass and for close
@@ -26,6 +26,7 @@ FIGURES = {
     "top1_agreement": ("top-1 agreement", "top1_agreement"),
     "loss_error": ("loss error", "loss_error"),
     "mean_kl": ("mean KL divergence", "mean_kl"),
+    "median_kl": ("median KL divergence", "median_kl"),
     "printed_loss_error": ("error of the printed loss", "printed_loss_error"),
     "gradient_norm_error": ("gradient norm error", "gradient_norm_error"),
     "gradient_cosine": ("gradient cosine", "gradient_cosine"),
@@ -38,7 +39,7 @@ PRINTED_LOSS = 1e-4
 TOLERANCES = tuple(tolerance for _, tolerance in FIGURES.values() if tolerance != "printed_loss_error")
 
 #: Tolerances that a lane need not have: float32 is strict enough without.
-OPTIONAL = {"mean_kl"}
+OPTIONAL = {"mean_kl", "median_kl"}
 TENSOR_OF = {"gradient_norm_error": "gradient_norm_tensor", "gradient_cosine": "gradient_cosine_tensor"}
 AT_LEAST = {"top1_agreement", "gradient_cosine"}  # better when larger; all others when smaller
 
@@ -79,8 +80,8 @@ def limits(
     is not.
 
     With ``widening`` and the ``noise`` of the part that is judged, the limit for ``pass`` is what the noise
-    allows, if that is wider; at most t x ceiling (or 1 - (1 - t) x ceiling). The limit for ``close`` does not
-    move: noise makes no figure that is different any better.
+    allows, if that is wider; at most t x ceiling (or 1 - (1 - t) x ceiling), for a divergence t x ceiling². The
+    limit for ``close`` moves only where it would be the narrower one.
 
     Raises ValueError for a missing or unknown tolerance and for values out of range.
     """
@@ -93,10 +94,6 @@ def limits(
         )
     if not 1.0 <= close_factor < math.inf:
         raise ValueError(f"close_factor: {close_factor}; expected a number of at least 1")
-    if widening and widening.ceiling > close_factor:
-        raise ValueError(
-            f"noise_ceiling: {widening.ceiling}; expected at most close_factor, which is {close_factor}"
-        )
     bounds = {}
     tolerances = {**tolerances, "printed_loss_error": min(tolerances["loss_error"], PRINTED_LOSS)}
     for name, value in tolerances.items():
@@ -104,7 +101,8 @@ def limits(
             expected = "a share from 0 to 1" if name in AT_LEAST else "a positive number"
             raise ValueError(f"tolerances: {name} = {value}; expected {expected}")
         passing = _widened(name, value, widening, noise) if widening and noise else value
-        bounds[name] = (passing, _times(name, value, close_factor))
+        closing = _times(name, value, close_factor)
+        bounds[name] = (passing, min(passing, closing) if name in AT_LEAST else max(passing, closing))
     return bounds
 
 
@@ -124,8 +122,14 @@ def _widened(name: str, value: float, widening: Widening, noise: Mapping[str, An
     error = widening.error(name, noise)
     if error is None:
         return value
-    ceiling = _times(name, value, widening.ceiling)
+    ceiling = _ceiling(name, value, widening)
     return max(ceiling, min(value, 1.0 - error)) if name in AT_LEAST else min(ceiling, max(value, error))
+
+
+def _ceiling(name: str, value: float, widening: Widening) -> float:
+    """The tolerance at its widest. A divergence is the square of an error, a lack of agreement as wide as its own."""
+    square = name in SQUARES and name not in AT_LEAST
+    return _times(name, value, widening.ceiling**2 if square else widening.ceiling)
 
 
 def ceilings(
@@ -135,7 +139,7 @@ def ceilings(
     bounds = limits(tolerances, close_factor, widening)
     widest = {name: passing for name, (passing, _) in bounds.items()}
     if widening:
-        widest |= {name: _times(name, tolerances[name], widening.ceiling) for name in WIDENED}
+        widest |= {name: _ceiling(name, tolerances[name], widening) for name in WIDENED if name in tolerances}
     return widest
 
 
@@ -201,12 +205,13 @@ def judge(
     close_factor: float,
     widening: Widening | None = None,
     noise: Mapping[str, Mapping[str, Any]] | None = None,
+    rounding: str | None = None,
 ) -> Figures:
     """The verdict on a cell: ``verdict``, ``parts`` (a verdict each) and ``reasons`` in words.
 
     ``parts`` maps ``inference``, ``latency``, ``decode`` and ``training`` (those that were measured) to
-    figures, ``noise`` likewise to those of float32 PyTorch. A part passes if it is whole (right shape,
-    finite, no gradient missing), has every figure that is REQUIRED, and all its figures keep their tolerances
+    figures, ``noise`` likewise to those of ``rounding`` (float32) in PyTorch. A part passes if it is whole (right
+    shape, finite, no gradient missing), has every figure that is REQUIRED, and all its figures keep their tolerances
     (see ``limits``); it is ``close`` if they keep the widened ones; else ``different``. Tokens are right or
     ``different``. The cell is as good as its worst part.
     """
@@ -215,7 +220,7 @@ def judge(
     for part, figures in parts.items():
         floor = (noise or {}).get(part) or {}
         bounds = limits(tolerances, close_factor, widening, floor)
-        verdicts[part], why = _judge_part(part, figures, bounds, tolerances, floor)
+        verdicts[part], why = _judge_part(part, figures, bounds, tolerances, floor, rounding or "float32")
         reasons += [f"{part}: {reason}" for reason in why]
     if not verdicts:
         raise ValueError("no part to judge; expected at least one of " + ", ".join(REQUIRED))
@@ -228,6 +233,7 @@ def _judge_part(
     bounds: Bounds,
     tolerances: Mapping[str, float],
     noise: Mapping[str, Any],
+    rounding: str,
 ) -> tuple[str, list[str]]:
     """The verdict on one part, and why it is no ``pass``."""
     reasons = []
@@ -265,7 +271,7 @@ def _judge_part(
         own = tolerances.get(figure, passing)
         if own != passing:
             comparison += (
-                f" (float32's noise, {_number(figure, noise[figure])}, widens {_number(figure, own)})"
+                f" ({rounding}'s noise, {_number(figure, noise[figure])}, widens {_number(figure, own)})"
             )
         reasons.append(f"{words} {comparison}{_place(figure, figures)}")
     return verdict, reasons

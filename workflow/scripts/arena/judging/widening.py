@@ -1,7 +1,7 @@
-"""How float32's own noise widens a tolerance: what float32 costs on the very weights that are judged.
+"""How a lane's own noise widens a tolerance: what its rounding costs on the very weights that are judged.
 
-Weights differ in how much they amplify rounding. The noise floor, plain float32 PyTorch against the float64 reference,
-has that in it; docs/gate.md has what sound engines and mistakes measure in multiples of it.
+Weights differ in how much they amplify rounding. A lane's noise, that rounding in PyTorch against the float64
+reference, has that in it; docs/gate.md has what sound engines and mistakes measure in multiples of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ KEYS = ("noise_factor", "noise_ceiling")  # of a lane in the configuration, besi
 
 #: Figures with a noise of their own. Top-1 agreement leaves out what noise may decide, the printed loss is compared
 #: with the very output that it was computed from.
-FIGURES = ("relative_l2", "max_error", "loss_error", "gradient_norm_error", "gradient_cosine")
+FIGURES = (
+    "relative_l2",
+    "max_error",
+    "loss_error",
+    "mean_kl",
+    "median_kl",
+    "gradient_norm_error",
+    "gradient_cosine",
+)
+#: Of those, the squares of errors. A divergence is near half the square of the logits' error, what a cosine lacks of 1
+#: half the square of an angle.
+SQUARES = ("mean_kl", "median_kl", "gradient_cosine")
 
 
 @dataclass(frozen=True)
@@ -37,13 +48,14 @@ class Widening:
     def error(self, figure: str, noise: Mapping[str, Any]) -> float | None:
         """What the noise allows of ``figure``, as an error: its value, or what a cosine lacks of 1.
 
-        ``noise`` has the figures of float32 PyTorch by name. A cosine lacks half the square of the angle, so an angle
-        of ``factor`` times the noise lacks ``factor``² times as much. None where the noise has no such figure.
+        ``noise`` has the lane's figures by name. Those of SQUARES are ``factor``² times as much where the error is
+        ``factor`` times the noise. None where the noise has no such figure.
         """
         value = noise.get(figure) if figure in FIGURES else None
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return None
-        return self.factor**2 * (1.0 - value) if figure == "gradient_cosine" else self.factor * value
+        error = 1.0 - value if figure == "gradient_cosine" else value
+        return error * (self.factor**2 if figure in SQUARES else self.factor)
 
 
 def parted(lane: Mapping[str, float]) -> tuple[dict[str, float], float, Widening | None]:

@@ -1,6 +1,7 @@
 """A model's outputs, loss, gradients and greedy continuation in one precision, on the CPU, by PyTorch.
 
-In float64 that is what every framework is held to; plain float32, run eagerly, is how far rounding alone gets.
+In float64 that is what every framework is held to; plain float32, run eagerly, is how far rounding alone gets, and
+other roundings (rounding.py) how far theirs do.
 """
 
 from __future__ import annotations
@@ -51,36 +52,42 @@ def run(
     loss_kind: str,
     dtype: torch.dtype,
     continuation: int | np.ndarray | None = None,
+    train: bool = True,
 ) -> Results:
-    """Both forward passes, the loss and the gradient of every trainable weight, in ``dtype`` on the CPU.
+    """Both forward passes, the loss and, if ``train``, the gradient of every trainable weight, in ``dtype`` on the CPU.
 
-    ``inputs`` holds ``inference.{name}``, ``latency.{name}`` and ``target``; ``decode.input_ids`` too, if a
-    ``continuation`` is asked for: how many tokens to generate, or the tokens whose logits are wanted.
+    What has fewer bits than float32 is handed over in float32, and the loss is computed so. ``inputs`` holds
+    ``inference.{name}``, ``latency.{name}`` and ``target``; ``decode.input_ids`` too, if a ``continuation`` is asked
+    for: how many tokens to generate, or the tokens whose logits are wanted.
     """
     started = time.perf_counter()
+    wide = torch.promote_types(dtype, torch.float32)
     module = load(config["definition"], config, weights, dtype).eval()
     with torch.no_grad():
-        latency = module(**arguments(tensors.select(inputs, "latency."), dtype))
+        latency = module(**arguments(tensors.select(inputs, "latency."), dtype)).to(wide)
     generated = None
     if continuation is not None:
         prompt = arguments(tensors.select(inputs, "decode."), dtype)["input_ids"]
         generated = generate(module, prompt, continuation)
-    inference = module(**arguments(tensors.select(inputs, "inference."), dtype))
-    loss = losses.loss(loss_kind, inference, arguments({"target": inputs["target"]}, dtype)["target"])
-    loss.backward()
-    gradients = {name: gradient_of(name, parameter) for name, parameter in module.named_parameters()}
+    with torch.set_grad_enabled(train):
+        inference = module(**arguments(tensors.select(inputs, "inference."), dtype)).to(wide)
+        loss = losses.loss(loss_kind, inference, arguments({"target": inputs["target"]}, wide)["target"])
+    gradients = {}
+    if train:
+        loss.backward()
+        gradients = {name: gradient_of(name, parameter) for name, parameter in module.named_parameters()}
     log(f"{dtype}: loss {loss.item():.6f}, {time.perf_counter() - started:.1f} s")
     return Results(inference.detach().numpy(), latency.numpy(), loss.item(), gradients, generated)
 
 
 def gradient_of(name: str, parameter: torch.nn.Parameter) -> np.ndarray:
-    """Its gradient. Raises DefinitionError if the loss does not depend on it."""
+    """Its gradient, in float32 at least. Raises DefinitionError if the loss does not depend on it."""
     if parameter.grad is None:
         raise DefinitionError(
             f"{name} has no gradient, because the loss does not depend on it; let the module use it, or say so in its "
             "definition's file in workflow/scripts/models/spec/: Spec(…, effect=False), and make it a buffer"
         )
-    return parameter.grad.numpy()
+    return parameter.grad.to(torch.promote_types(parameter.dtype, torch.float32)).numpy()
 
 
 def generate(module: torch.nn.Module, prompt: torch.Tensor, continuation: int | np.ndarray) -> Generated:
@@ -139,19 +146,20 @@ def decode_noise(single: Generated, double: Generated) -> dict[str, Any]:
 
 
 def noise(single: Results, double: Results, gradients: dict, norms: dict, loss_kind: str) -> dict[str, Any]:
-    """The gate's figures for ``single`` (float32) against ``double`` (float64), by task.
+    """The gate's figures for ``single`` (fewer bits) against ``double`` (float64), by task that ``single`` has.
 
     ``gradients`` are the float64 ones rounded to float32, ``norms`` the Euclidean norms before rounding.
     """
     loss_error = distances.relative_error(single.loss, double.loss)
     inference = distances.compare_output(single.inference, double.inference, loss_kind, None)
-    training = distances.compare_gradients(single.gradients, gradients, norms)
     figures = {
         "inference": {**inference, "loss_error": loss_error},
         "latency": distances.compare_output(single.latency, double.latency, loss_kind, None),
-        "training": {**training, "loss_error": loss_error},
     }
-    if double.generated:
+    if single.gradients:
+        training = distances.compare_gradients(single.gradients, gradients, norms)
+        figures["training"] = {**training, "loss_error": loss_error}
+    if single.generated and double.generated:
         figures["decode"] = decode_noise(single.generated, double.generated)
     return figures
 

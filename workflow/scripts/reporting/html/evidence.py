@@ -208,7 +208,7 @@ def verdict_lines(verdict: Verdict | None, tolerances: Mapping[str, float]) -> l
     plain, factor, widening = parted(tolerances)
     lines = []
     for part, figures in vars(verdict.parts).items() if verdict else ():
-        bounds = judging.limits(plain, factor, widening, verdict.noise.get(part) if verdict else None)
+        bounds = judging.limits(plain, factor, widening, verdict.lane_noise.get(part) if verdict else None)
         for name, value in vars(figures).items() if figures else ():
             if isinstance(value, bool) or value is None or isinstance(value, (dict, list)):
                 continue

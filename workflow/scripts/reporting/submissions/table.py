@@ -95,7 +95,7 @@ def _held(claimed: Verdict, ours: Mapping[str, float]) -> Parts:
     for name, figures in parts.items():
         if figures is None or name not in judging.REQUIRED or figures.verdict is None:
             continue
-        bounds = judging.limits(tolerances, factor, widening, claimed.noise.get(name))
+        bounds = judging.limits(tolerances, factor, widening, claimed.lane_noise.get(name))
         parts[name] = replace(figures, **judging.applied(vars(figures), tolerances, bounds))
     return Parts(**parts)
 

@@ -73,7 +73,7 @@ def judge(judged: Verdict, gate: Mapping[str, float]) -> tuple[str, list[tuple[s
             held[part] = {name: value for name, value in vars(figures).items() if value is not None}
     if "inference" not in held:
         return "different", [("inference", "no figures")]
-    result = judging.judge(held, *parted(gate), judged.noise)
+    result = judging.judge(held, *parted(gate), judged.lane_noise, judged.rounding)
     pairs = [tuple(reason.split(": ", 1)) for reason in result["reasons"]]
     return result["verdict"], [(part, why) for part, why in pairs]
 

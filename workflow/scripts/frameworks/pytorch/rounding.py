@@ -1,6 +1,6 @@
 """Arithmetic of reduced precision, imitated: what a row measures that computes right, with fewer bits.
 
-``imitation`` gives, for a lane, the dtype in which a module runs and the mode that rounds the factors of its
+``imitation`` gives, for a rounding, the dtype in which a module runs and the mode that rounds the factors of its
 products. bfloat16 and float16 are the real dtypes throughout: weights, activations, sums and outputs. TF32
 and int8 round the factors of every product and compute in float32, as the hardware and the libraries do.
 """
@@ -20,7 +20,7 @@ PRODUCTS = (functional.linear, torch.conv1d, torch.conv2d, functional.conv1d, fu
 ATTENTION = functional.scaled_dot_product_attention
 
 
-class _Rounded(TorchFunctionMode):
+class Rounded(TorchFunctionMode):
     """Rounds the factors of every product with weights, and of attention's where ``attention`` is given."""
 
     def __init__(self, activations: Rounding, weights: Rounding, attention: Rounding | None = None):
@@ -68,7 +68,7 @@ def channels(weight: Tensor) -> Tensor:
 
 
 def whole(x: Tensor) -> Tensor:
-    """Eight bits with one scale: a convolution's activations."""
+    """Eight bits with one scale: a whole matrix, or a convolution's activations."""
     return _eight_bits(x, tuple(range(x.ndim)))
 
 
@@ -82,20 +82,21 @@ def tokens_or_whole(x: Tensor) -> Tensor:
     return whole(x) if x.ndim == 4 else rows(x)
 
 
-#: Imitation -> (the lane that judges it, dtype of the module, rounding mode).
-IMITATIONS: dict[str, tuple[str, torch.dtype, Callable[[], TorchFunctionMode] | None]] = {
-    "tf32": ("tf32", torch.float32, lambda: _Rounded(tf32, tf32, tf32)),
-    "float16": ("float16", torch.float16, None),
-    "bfloat16": ("bfloat16", torch.bfloat16, None),
-    "int8, blocks of 32": ("int8", torch.float32, lambda: _Rounded(blocks_of_32, blocks_of_32)),
-    "int8, channels": ("int8", torch.float32, lambda: _Rounded(tokens_or_whole, channels)),
-    "int8, weights alone": ("int8", torch.float32, lambda: _Rounded(lambda x: x, channels)),
+#: What a row's file may have as its ``rounding`` -> dtype of the module, rounding mode. The lane's name comes first.
+ROUNDINGS: dict[str, tuple[torch.dtype, Callable[[], TorchFunctionMode] | None]] = {
+    "tf32": (torch.float32, lambda: Rounded(tf32, tf32, tf32)),
+    "float16": (torch.float16, None),
+    "bfloat16": (torch.bfloat16, None),
+    "int8-blocks": (torch.float32, lambda: Rounded(blocks_of_32, blocks_of_32)),
+    "int8-channels": (torch.float32, lambda: Rounded(tokens_or_whole, channels)),
+    "int8-weights": (torch.float32, lambda: Rounded(lambda x: x, channels)),
+    "int8-matrices": (torch.float32, lambda: Rounded(whole, whole)),
 }
 
 
 @contextmanager
 def imitation(name: str) -> Iterator[torch.dtype]:
     """Within it, a module of the dtype that it yields computes as ``name`` says."""
-    _, dtype, mode = IMITATIONS[name]
+    dtype, mode = ROUNDINGS[name]
     with mode() if mode else nullcontext():
         yield dtype
