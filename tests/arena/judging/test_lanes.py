@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+import convert_checkpoint
+import make_inputs
 import miniatures
 import mistakes
 from arena import tensors
@@ -22,6 +24,18 @@ from runner import REPOSITORY
 
 GATE = loader.resolve({}, REPOSITORY)["gate"]
 SMOL = "SmolLM2-135M"
+NOTHING = {"inference": 0.0, "latency": 0.0}
+#: What their own rounding costs trained weights is as much as a mistake costs, and no gate tells one from the other.
+COARSE = ("int8-channels", "int8-matrices")
+#: The smallest mistake with trained weights, and those that only eight bits can have.
+WRONG = [
+    (imitation, mistake)
+    for imitation in ("tf32", "float16", "bfloat16", "int8-blocks", "int8-weights")
+    for mistake in (
+        mistakes.wrong_rope_theta,
+        *(mistakes.QUANTISATION if imitation.startswith("int8") else ()),
+    )
+]
 #: Frameworks round weights to eight bits to infer, not to train.
 TRAINED = [name for name in rounding.ROUNDINGS if not name.startswith("int8")]
 
@@ -52,9 +66,9 @@ def reference(name):
     return model, run(model, model.module(torch.float64), torch.float64, train=True)
 
 
-def compared(name, found, passing):
+def compared(truth, found, passing):
     """The figures by part, put together as validate.py does; ``passing`` is the relative L2 that passes, by task."""
-    model, (outputs, loss, gradients) = reference(name)
+    model, (outputs, loss, gradients) = truth
     own_outputs, own_loss, own_gradients = found
     parts = {}
     for task, output in own_outputs.items():
@@ -72,25 +86,35 @@ def compared(name, found, passing):
     return parts
 
 
+def rounded(truth, imitation, train=False, mistake=None, patch=None, loss=torch_losses.loss):
+    """What a row of the lane gives that makes ``mistake`` or none."""
+    model, _ = truth
+    with rounding.imitation(imitation) as dtype:
+        module = mistake(model, patch).to(dtype) if mistake else model.module(dtype)
+        return run(model, module, dtype, train, loss)
+
+
 @cache
 def own(name, imitation):
     """What the lane's rounding gives without a mistake, and what it costs: the noise that may widen tolerances."""
-    model, _ = reference(name)
-    with rounding.imitation(imitation) as dtype:
-        found = run(model, model.module(dtype), dtype, train=imitation in TRAINED)
-    return found, compared(name, found, dict.fromkeys(found[0], 0.0))
+    found = rounded(reference(name), imitation, train=imitation in TRAINED)
+    return found, compared(reference(name), found, NOTHING)
+
+
+def judge(truth, noise, imitation, found):
+    """The lane's verdict and the figures by part, by tolerances that ``noise`` may have widened."""
+    tolerances, factor, widens = widening.parted(GATE[lane_of(imitation)])
+    passing = {
+        task: verdict.limits(tolerances, factor, widens, noise.get(task))["relative_l2"][0]
+        for task in found[0]
+    }
+    parts = compared(truth, found, passing)
+    return verdict.judge(parts, tolerances, factor, widens, noise, imitation), parts
 
 
 def judged(name, imitation, found):
-    """The lane's verdict and the figures by part, by tolerances that its noise may have widened."""
-    tolerances, factor, widening_ = widening.parted(GATE[lane_of(imitation)])
-    _, noise = own(name, imitation)
-    passing = {
-        task: verdict.limits(tolerances, factor, widening_, noise.get(task))["relative_l2"][0]
-        for task in found[0]
-    }
-    parts = compared(name, found, passing)
-    return verdict.judge(parts, tolerances, factor, widening_, noise, imitation), parts
+    """The same of a miniature, whose noise is that of its own rounding."""
+    return judge(reference(name), own(name, imitation)[1], imitation, found)
 
 
 def lane_of(imitation):
@@ -99,7 +123,8 @@ def lane_of(imitation):
 
 def print_row(name, label, parts, judgement):
     figures = parts.get("training", {}) | parts["inference"]
-    forms = {"relative_l2": ".1e", "max_error": ".1e", "top1_agreement": ".1%", "mean_kl": ".0e"}
+    forms = {"relative_l2": ".1e", "max_error": ".1e", "top1_agreement": ".1%"}
+    forms |= {"mean_kl": ".1e", "median_kl": ".1e"}
     forms |= {"loss_error": ".0e", "gradient_norm_error": ".1e", "gradient_cosine": ".4f"}
     cells = [
         format(figures[key], form) if figures.get(key) is not None else "" for key, form in forms.items()
@@ -141,10 +166,8 @@ def test_the_lanes_own_rounding_passes(name, imitation):
 )
 def test_a_mistaken_model_is_different_in_every_lane(name, mistake, imitation, monkeypatch):
     """By its outputs alone, because not every lane has gradients; one mistake is as small as int8's limit."""
-    model, _ = reference(name)
-    with rounding.imitation(imitation) as dtype:
-        found = run(model, mistake(model, monkeypatch).to(dtype), dtype, train=False)
-        result, parts = judged(name, imitation, found)
+    found = rounded(reference(name), imitation, mistake=mistake, patch=monkeypatch)
+    result, parts = judged(name, imitation, found)
     print_row(name, f"{imitation}: {name_of(mistake)}", parts, result["verdict"])
     smallest = mistake is mistakes.convolution_in_another_layout and imitation.startswith("int8")
     assert result["verdict"] in ({"close", "different"} if smallest else {"different"})
@@ -155,9 +178,7 @@ def test_a_mistaken_model_is_different_in_every_lane(name, mistake, imitation, m
     "mistake", [mistakes.labels_shifted_twice, mistakes.last_position_loss, mistakes.summed_loss], ids=name_of
 )
 def test_a_mistaken_loss_is_different_in_every_lane(mistake, imitation):
-    model, _ = reference(SMOL)
-    with rounding.imitation(imitation) as dtype:
-        found = run(model, model.module(dtype), dtype, train=False, loss=mistake)
+    found = rounded(reference(SMOL), imitation, loss=mistake)
     result, _ = judged(SMOL, imitation, found)
     assert result["verdict"] == "different"
     assert [reason.split(" > ")[0].rpartition(" ")[0] for reason in result["reasons"]] == [
@@ -167,9 +188,7 @@ def test_a_mistaken_loss_is_different_in_every_lane(mistake, imitation):
 
 @pytest.mark.parametrize("imitation", rounding.ROUNDINGS)
 def test_logits_of_the_last_position_only_are_different_in_every_lane(imitation):
-    model, _ = reference(SMOL)
-    with rounding.imitation(imitation) as dtype:
-        outputs, loss, _ = run(model, model.module(dtype), dtype, train=False)
+    outputs, loss, _ = rounded(reference(SMOL), imitation)
     result, _ = judged(SMOL, imitation, (outputs | {"inference": outputs["inference"][:, -1:]}, loss, {}))
     assert result["parts"] == {"latency": "pass", "inference": "different"}
 
@@ -177,12 +196,63 @@ def test_logits_of_the_last_position_only_are_different_in_every_lane(imitation)
 @pytest.mark.parametrize("imitation", TRAINED)
 def test_gradients_of_another_loss_are_different(imitation):
     """Also where the loss that is printed is right."""
-    model, _ = reference(SMOL)
-    with rounding.imitation(imitation) as dtype:
-        outputs, _, gradients = run(model, model.module(dtype), dtype, True, mistakes.labels_shifted_twice)
-        _, loss, _ = run(model, model.module(dtype), dtype, train=False)
+    outputs, _, gradients = rounded(reference(SMOL), imitation, True, loss=mistakes.labels_shifted_twice)
+    _, loss, _ = rounded(reference(SMOL), imitation)
     result, _ = judged(SMOL, imitation, (outputs, loss, gradients))
     assert result["parts"] == {"latency": "pass", "inference": "pass", "training": "different"}
+
+
+@pytest.mark.parametrize("imitation", [name for name in rounding.ROUNDINGS if name.startswith("int8")])
+def test_numbers_in_the_wrong_places_are_different(imitation, monkeypatch):
+    """Seeded weights tell no more of quantisation: the rows' scales are alike, so that a wrong one costs nothing."""
+    found = rounded(reference(SMOL), imitation, mistake=mistakes.neighbours_swapped, patch=monkeypatch)
+    result, _ = judged(SMOL, imitation, found)
+    assert result["verdict"] == "different"
+
+
+@pytest.fixture(scope="module")
+def trained(trained_checkpoint):
+    """SmolLM2-135M at full size with trained weights and what float64 gives."""
+    weights, config, _ = convert_checkpoint.convert(miniatures.full(SMOL), trained_checkpoint)
+    model = Model(config, weights, make_inputs.generate(miniatures.full(SMOL)), "cross_entropy")
+    return model, run(model, model.module(torch.float64), torch.float64, train=False)
+
+
+@pytest.fixture(scope="module")
+def noise(trained):
+    """What each rounding costs there, by part; computed when it is asked for."""
+    return cache(lambda imitation: compared(trained, rounded(trained, imitation), NOTHING))
+
+
+@pytest.mark.parametrize("imitation", rounding.ROUNDINGS)
+def test_with_trained_weights_a_rounding_passes_by_its_own_noise_unless_it_is_coarse(
+    imitation, trained, noise
+):
+    found = rounded(trained, imitation)
+    result, parts = judge(trained, noise(imitation), imitation, found)
+    print_row("trained", imitation, parts, result["verdict"])
+    assert result["verdict"] == ("different" if imitation in COARSE else "pass")
+    fixed, _ = judge(trained, {}, imitation, found)
+    assert fixed["verdict"] == {"tf32": "pass", "float16": "close"}.get(imitation, "different")
+
+
+@pytest.mark.parametrize(("imitation", "mistake"), WRONG, ids=name_of)
+def test_a_mistake_is_different_with_trained_weights(imitation, mistake, trained, noise, monkeypatch):
+    """Whatever its rounding's noise lets pass, and by the median of the divergences alone."""
+    found = rounded(trained, imitation, mistake=mistake, patch=monkeypatch)
+    result, parts = judge(trained, noise(imitation), imitation, found)
+    print_row("trained", f"{imitation}: {name_of(mistake)}", parts, result["verdict"])
+    assert result["parts"]["inference"] == "different"
+    tolerances, factor, widens = widening.parted(GATE[lane_of(imitation)])
+    limit = verdict.limits(tolerances, factor, widens, noise(imitation)["inference"])["median_kl"][1]
+    assert parts["inference"]["median_kl"] > 2 * limit
+
+
+def test_one_scale_for_each_matrix_is_no_scale_for_each_channel(trained, noise, monkeypatch):
+    found = rounded(trained, "int8-weights", mistake=mistakes.one_scale_a_matrix, patch=monkeypatch)
+    result, parts = judge(trained, noise("int8-weights"), "int8-weights", found)
+    print_row("trained", "int8-weights: one scale a matrix", parts, result["verdict"])
+    assert result["parts"]["inference"] == "different"
 
 
 def test_tf32_keeps_eleven_bits():
