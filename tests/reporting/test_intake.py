@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import submitted
+from arena.configuration import loader
 from pages import Outline, mixed, published_row, render, write_rows
 from platform_csv import good, own_csv
 from published_csv import ORIGINAL, PUBLISHED, write_csv
@@ -15,6 +16,7 @@ from report_text import details, page, table_lines
 from reporting import ages, claims, comparison, fields, intake, machines, series, standing, tables
 from reporting.columns import OWN_STATUSES, PUBLISHED_STATUSES
 from reporting.document import build
+from runner import REPOSITORY
 
 M3 = next(path for path in ORIGINAL if path.stem == "apple-m3")
 OURS = {
@@ -231,6 +233,21 @@ def test_between_the_two_limits_a_claim_of_pass_is_shown_as_close(tmp_path):
 def test_what_noise_widened_counts_up_to_the_ceiling(tmp_path, error, widened, status):
     path = write_rows(tmp_path / "a.csv", ours(relative_l2=error, widened=widened))
     assert intake.published([path], gate=submitted.GATE)[0]["status"] == status
+
+
+@pytest.mark.parametrize("text", ["", "mean_kl 0.3"])
+def test_a_reduced_lane_may_pass_beyond_what_is_close_by_what_noise_widened(tmp_path, text):
+    """Up to its ceiling, 16 times the mean KL of int8; beyond it the row is refused, whatever it says."""
+    lane = {"lane": "int8", "widened": text and "mean_kl 0.15"}
+    path = write_rows(tmp_path / "a.csv", ours(mean_kl="0.1", **lane))
+    gate = {"int8": loader.resolve({}, REPOSITORY)["gate"]["int8"]}
+    if text:
+        assert intake.published([path], gate=gate)[0]["status"] == "pass"
+        path = write_rows(tmp_path / "a.csv", ours(mean_kl="0.2", lane="int8", widened=text))
+    with pytest.raises(
+        ValueError, match=r"column 'mean_kl': 0\.[12], yet the status is pass; the gate takes 0\.\d+"
+    ):
+        intake.published([path], gate=gate)
 
 
 @pytest.mark.parametrize(

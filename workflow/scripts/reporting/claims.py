@@ -185,14 +185,16 @@ def _ordered(*values: float | None) -> bool:
 
 
 def _verdict(row: Row, gate: Gate | None) -> Iterator[str]:
-    """A verdict that the row's own figures contradict: beyond even the limits for ``close``."""
+    """A verdict that the row's own figures contradict: beyond even the limits for ``close``, and the ceiling of what it
+    says that noise widened."""
     if row["status"] not in ("pass", "close") or not gate:
         return
+    said = widened(row.get("widened") or "") or {}
     for column, figure in GATED.items():
         value = row.get(column)
         if value is None:
             continue
-        limits = [each[figure][1] for each in _limits(row, gate) if figure in each]
+        limits = [each[figure] for each in _limits(row, gate, column in said) if figure in each]
         if limits and all(judging.beyond(figure, value, limit) for limit in limits):
             widest = min(limits) if figure in judging.AT_LEAST else max(limits)
             yield f"column {column!r}: {value:g}, yet the status is {row['status']}; the gate takes {widest:g}"
@@ -232,10 +234,20 @@ def widened(text: str) -> dict[str, float] | None:
     return found
 
 
-def _limits(row: Row, gate: Gate) -> list[judging.Bounds]:
-    """The limits of the row's lane; of every lane where it names none that is known."""
+def _limits(row: Row, gate: Gate, widest: bool) -> list[dict[str, float]]:
+    """The limits for ``close`` by figure, with ``widest`` however great the noise is: of the row's lane, or of every
+    lane where it names none that is known.
+    """
     lanes = [row["lane"]] if row.get("lane") in gate else list(gate)
-    return [judging.limits(*parted(gate[lane])) for lane in lanes]
+    found = []
+    for lane in lanes:
+        rules = parted(gate[lane])
+        limits = {figure: closing for figure, (_, closing) in judging.limits(*rules).items()}
+        for figure, ceiling in judging.ceilings(*rules).items() if widest else ():
+            further = min if figure in judging.AT_LEAST else max
+            limits[figure] = further(limits[figure], ceiling)
+        found.append(limits)
+    return found
 
 
 def _date(text: str, latest: datetime.date) -> str:
