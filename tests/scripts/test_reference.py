@@ -163,6 +163,18 @@ def test_a_rounding_s_noise_is_its_own_error(computed):
     assert 1e-4 < 1 - noise["training"]["gradient_cosine"] < 0.05
 
 
+def test_a_rounding_that_fails_costs_no_other(computed, monkeypatch):
+    model, folder = computed
+
+    def refused(*arguments, **options):
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setitem(ROUNDINGS, "int8-rows", (torch.float32, refused))
+    found = rounded(model, folder, "int8-rows", "int8-blocks")
+    assert found["failed"] == {"int8-rows": "RuntimeError: no such kernel"}
+    assert list(found["noise"]) == ["int8-blocks"]
+
+
 def test_every_rounding_of_the_configuration_is_imitated():
     schema = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
     assert schema["$defs"]["rounding"]["enum"] == list(ROUNDINGS)

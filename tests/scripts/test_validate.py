@@ -182,6 +182,11 @@ def test_a_reduced_lane_is_widened_by_what_its_own_rounding_costs(cell):
     words = "latency: relative L2 3e-4 > 2e-4 (int8-blocks's noise, 1e-4, widens 1e-4) (round 2)"
     assert found["reasons"] == [words]
     (cell.directory / "verdict.json").unlink()
+    files.write_json(path, {"noise": {}, "failed": {"int8-blocks": "no such kernel"}})
+    found = cell.judge(**narrow, **rounding)
+    assert (found["verdict"], found["rounding_noise"]) == ("different", {})
+    assert found["reasons"][-1] == "nothing widens: what int8-blocks costs on these weights was not computed"
+    (cell.directory / "verdict.json").unlink()
     files.write_json(path, {"noise": {"int8-channels": {}}})
     assert f"{path}: no noise.int8-blocks" in cell.refused(**narrow, **rounding)
 

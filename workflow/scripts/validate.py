@@ -157,7 +157,8 @@ def read_reference(args: argparse.Namespace) -> Reference:
         raise ValueError(f"{args.reference_json}: no noise.decode.tie_margin; compute the reference again")
     rounded = {}
     if args.rounding:
-        costs = files.read_json(args.rounding_json).get("noise", {})
+        costed = files.read_json(args.rounding_json)
+        costs = costed.get("noise", {}) | {name: {} for name in costed.get("failed", {})}
         if args.rounding not in costs:
             raise ValueError(f"{args.rounding_json}: no noise.{args.rounding}; compute the roundings again")
         rounded = costs[args.rounding]
@@ -219,6 +220,10 @@ def validate(
     if held:
         judged = verdict.judge(held, tolerances, close_factor, widening, floor, reference.rounding)
         reasons += judged["reasons"]
+        if judged["reasons"] and reference.rounding and not reference.rounding_noise:
+            reasons.append(
+                f"nothing widens: what {reference.rounding} costs on these weights was not computed"
+            )
         if strict and judged["parts"].get("inference", "pass") != "pass":
             worst = measured["inference"]["rounds"].get("relative_l2")
             reasons += [

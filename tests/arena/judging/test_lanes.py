@@ -36,7 +36,11 @@ WRONG = [
     for imitation in (rounding.ROUNDINGS if ALL else ("bfloat16", "int8-blocks", "int8-weights"))
     for mistake in (
         mistakes.wrong_rope_theta,
-        *(mistakes.QUANTISATION if imitation == "int8-blocks" or (ALL and imitation == "int8-weights") else ()),
+        *(
+            mistakes.QUANTISATION
+            if imitation == "int8-blocks" or (ALL and imitation == "int8-weights")
+            else ()
+        ),
     )
 ]
 #: Frameworks round weights to eight bits to infer, not to train.
