@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-import lanes
 from arena import tensors
 from arena.judging import distances
+from frameworks.pytorch import rounding
 from frameworks.pytorch.models import losses
 from frameworks.pytorch.models.loading import arguments
 from mistakes import Model
@@ -77,7 +77,7 @@ def peak(x: torch.Tensor) -> np.ndarray:
 
 def lane(model: Model, name: str, reference: np.ndarray) -> dict[str, Any]:
     """The distances of the inference output in an imitated lane from ``reference``, of the same weights."""
-    with lanes.imitation(name) as dtype, torch.no_grad():
+    with rounding.imitation(name) as dtype, torch.no_grad():
         output = model.module(dtype)(**arguments(tensors.select(model.inputs, "inference."), dtype))
     return distances.compare_output(output.float().numpy(), reference, model.loss_kind, None)
 

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 import convert_checkpoint
-import lanes
 import likeness
 import make_inputs
 import miniatures
 import seed_weights
+from frameworks.pytorch import rounding
 from mistakes import Model
 
 SMOL = "SmolLM2-135M"
 WHOLE = "ARENA_TRAINED_TABLE" in os.environ
-INT8 = [name for name, (lane, *_) in lanes.IMITATIONS.items() if lane == "int8"]
+INT8 = [name for name in rounding.ROUNDINGS if name.startswith("int8")]
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def both(trained_checkpoint):
     """The figures of the trained checkpoint and of seeded weights, on the shipped input."""
-    inputs, asked = make_inputs.generate(miniatures.full(SMOL)), list(lanes.IMITATIONS) if WHOLE else INT8
+    inputs, asked = make_inputs.generate(miniatures.full(SMOL)), list(rounding.ROUNDINGS) if WHOLE else INT8
     weights, config, _ = convert_checkpoint.convert(miniatures.full(SMOL), trained_checkpoint)
     trained = likeness.measure(Model(config, weights, inputs, "cross_entropy"), asked, gradients=WHOLE)
     del weights
