@@ -261,11 +261,20 @@ def test_tensors_of_which_nothing_can_be_compared_cost_their_own_cell(model, dty
     assert says in result.reason.detail
 
 
-@pytest.mark.parametrize("left", ["folder", "pipe", "huge"])
+@pytest.mark.parametrize("left", ["folder", "pipe", "link", "huge"])
 def test_what_is_no_file_of_a_record_costs_its_own_cell(model, left):
     result, _ = benchmark(model, {"fault": "odd_file", "left": left})
-    says = {"folder": "no file", "pipe": "no file", "huge": "larger than 64,000,000 bytes"}[left]
+    says = "larger than 64,000,000 bytes" if left == "huge" else "result.json: no file"
     assert result.reason.code == "bad-result" and says in result.reason.detail
+
+
+@pytest.mark.parametrize("left", ["folder", "pipe", "link"])
+def test_nor_are_outputs_that_are_no_file(model, left):
+    """A pipe was waited for, with no end, and a link taken for the outputs."""
+    odd = {"fault": "odd_file", "left": left, "file": "outputs.safetensors"}
+    result, outputs = benchmark(model, odd | {"during": "latency"})
+    assert (result.status, result.reason.code, outputs) == ("failed", "bad-result", {})
+    assert "outputs.safetensors: no file" in result.reason.detail
 
 
 @pytest.mark.parametrize(

@@ -355,8 +355,10 @@ def judge(ending: supervisor.Ending, stage: Path, cell: Cell, call: str | None =
         plausible.check(measured, cell, ending.seconds)
         record = codec.encode(measured)
         for name in ("outputs", "gradients"):
-            if (stage / f"{name}.safetensors").exists():
-                plausible.check_types(name, tensors.load(stage / f"{name}.safetensors"))
+            made = stage / f"{name}.safetensors"
+            if os.path.lexists(made):
+                plausible.check_file(made)
+                plausible.check_types(name, tensors.load(made))
     except (OSError, ValueError) as error:
         if storage.fault(error, stage):
             raise storage.failed(stage, error) from error
@@ -380,8 +382,8 @@ def judge(ending: supervisor.Ending, stage: Path, cell: Cell, call: str | None =
 
 def read_measured(path: Path) -> Measured:
     """What a process has left. Raises ContractError if that is no record, OSError if there is no such file."""
-    if path.exists() and not path.is_file():
-        raise codec.ContractError(f"{path}: no file")
+    if os.path.lexists(path):
+        plausible.check_file(path)
     if path.stat().st_size > plausible.LARGEST_BYTES:
         raise codec.ContractError(f"{path}: larger than {plausible.LARGEST_BYTES:,} bytes")
     return codec.read(Measured, path)

@@ -155,14 +155,16 @@ class Adapter(base.Adapter):
         os._exit(0)
 
     def odd_file(self):
-        """Leave something else than a file of a record's size in its place."""
-        path = stage() / "result.json"
-        path.unlink()
+        """Leave something else than a file of a record's size in the place of ``file``."""
+        path = stage() / self.job.cell.options.get("file", "result.json")
+        path.unlink(missing_ok=True)
         left = self.job.cell.options["left"]
         if left == "folder":
             path.mkdir()
         elif left == "pipe":
             os.mkfifo(path)
+        elif left == "link":
+            path.symlink_to(self.job.files.inputs)
         else:
             os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 65_000_000)
         os._exit(0)

@@ -6,8 +6,10 @@ The codec has looked at keys and types. Here figures are held against the job an
 from __future__ import annotations
 
 import re
+import stat
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -28,6 +30,12 @@ def check(record: Measured, cell: Cell, seconds: float) -> None:
     """Raise ContractError naming the key if ``record`` is none of ``cell`` by a process that lived ``seconds``."""
     for path, why in _faults(record, cell, seconds):
         raise ContractError(f"{path}: {why}")
+
+
+def check_file(path: Path) -> None:
+    """Raise ContractError for what is no file of its own: a pipe would be waited for, a link may lead anywhere."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ContractError(f"{path.name}: no file")
 
 
 def check_types(name: str, arrays: Mapping[str, np.ndarray]) -> None:
