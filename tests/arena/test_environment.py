@@ -16,6 +16,9 @@ SHELL = {
 NOT_OURS = {
     "TORCHDYNAMO_DISABLE": "1", "GOMP_CPU_AFFINITY": "0", "OMP_PLACES": "cores", "KMP_AFFINITY": "compact",
     "LD_PRELOAD": "/x.so", "HF_TOKEN": "x", "AWS_SECRET_ACCESS_KEY": "x", "JAX_ENABLE_X64": "1", "PYTHONOPTIMIZE": "1",
+    "TF_ENABLE_ONEDNN_OPTS": "0", "TF_XLA_FLAGS": "--tf_xla_auto_jit=2", "XLA_FLAGS": "--xla_dump_to=/x",
+    "TF_NUM_INTRAOP_THREADS": "1", "IREE_RUN_FLAGS": "x", "ORT_DISABLE_ALL": "1", "NODE_OPTIONS": "--jitless",
+    "NODE_PATH": "/x", "UV_THREADPOOL_SIZE": "1", "npm_config_dry_run": "true", "LD_AUDIT": "/x.so",
     "ARENA_TOKEN": "x", "HTTPS_PROXY": "http://me:you@proxy", "RUSTFLAGS": "-C opt-level=0", "SLURM_JWT": "x",
 }  # fmt: skip
 OF_A_BUILD = {

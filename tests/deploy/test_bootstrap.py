@@ -15,6 +15,7 @@ import pytest
 from runner import DEPLOY, REPOSITORY, RUNNER, environ, pins
 
 sys.path.insert(0, str(DEPLOY))
+import installer
 from bootstrap import PYTHON
 
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
@@ -107,6 +108,22 @@ def test_what_the_user_has_set_for_pip_and_python_leads_nowhere_else(tmp_path):
     done = bootstrap(made, **{name: str(value) for name, value in (led | detours).items()})
     assert done.returncode == 0, done.stderr
     check(made)
+
+
+def test_what_a_shell_says_to_compilers_does_not_reach_what_is_compiled():
+    """llama.cpp is: with another's flags it would be another program, and its times not comparable."""
+    told = {
+        "CFLAGS": "-O0",
+        "CXXFLAGS": "-fno-tree-vectorize",
+        "LDFLAGS": "-pg",
+        "SKBUILD_CMAKE_BUILD_TYPE": "Debug",
+    }
+    told |= {"CMAKE_BUILD_TYPE": "Debug", "NVCC_APPEND_FLAGS": "-G", "GGML_NATIVE": "OFF"}
+    kept = {"CC": "gcc-14", "CPATH": "/headers", "LIBRARY_PATH": "/libraries", "CMAKE_PREFIX_PATH": "/opt"}
+    arguments = {"CMAKE_ARGS": "-DGGML_CUDA=on -DCMAKE_CUDA_ARCHITECTURES=90-real -DGGML_NATIVE=OFF"}
+    found = installer.without_detours(told | kept | arguments)
+    assert found.pop("CMAKE_ARGS") == "-DCMAKE_CUDA_ARCHITECTURES=90-real"
+    assert found == kept | {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
 
 
 def test_pip_behind_a_socks_proxy_says_what_helps(tmp_path):

@@ -30,6 +30,12 @@ KEPT = re.compile(
     r"|KEYRING_PROVIDER|INSECURE_HOST|NATIVE_TLS|SYSTEM_CERTS|HTTP_\w+|REQUEST_TIMEOUT|CONCURRENT_\w+|LINK_MODE"
     r"|CACHE_DIR|NO_CACHE|PYTHON_(DOWNLOADS\w*|INSTALL_DIR|INSTALL_MIRROR|CACHE_DIR))"
 )
+#: What would compile llama.cpp otherwise than everybody's, and so falsify its figures. Where headers and libraries
+#: are (CPATH, LIBRARY_PATH) and which compiler it is (CC, CXX) stay.
+FLAGS = re.compile(
+    r"(C|CXX|CPP|LD|AS|CUDA)FLAGS|NVCC_(PREPEND|APPEND)_FLAGS|SKBUILD_\w+|CMAKE_(BUILD_TYPE|TOOLCHAIN_FILE)|GGML_\w+"
+)
+CARD = re.compile(r"-DCMAKE_CUDA_ARCHITECTURES=\S+")  # what CMAKE_ARGS may say: docs/gpu.md
 LEFT_OUT = re.compile(r"^\s*# without: (\S+)", re.MULTILINE)
 BUILD_SETTING = re.compile(r"""\s--config-settings=(?:"([^"]*)"|(\S+))""")
 SECTIONS = ["global", "install", ":env:"]  # the later overrides the earlier, as in pip
@@ -75,7 +81,8 @@ def pip_settings() -> dict[str, str]:
 
 
 def without_detours(environ: Mapping[str, str]) -> dict[str, str]:
-    """``environ`` without what leads pip, uv or Python elsewhere than into the environment that is being made.
+    """``environ`` without what leads pip, uv or Python elsewhere than into the environment that is being made, or what
+    is compiled for it to another program.
 
     PIP_USER is set because `user = true` may also stand in pip's configuration, which a variable overrides.
     """
@@ -85,6 +92,9 @@ def without_detours(environ: Mapping[str, str]) -> dict[str, str]:
         if not name.startswith(("PYTHON", "UV_", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_CONSTRAINT"))
         or KEPT.fullmatch(name)
     }
+    kept = {name: value for name, value in kept.items() if not FLAGS.fullmatch(name)}
+    if "CMAKE_ARGS" in kept:
+        kept["CMAKE_ARGS"] = " ".join(CARD.findall(kept["CMAKE_ARGS"]))
     return kept | {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
 
 
