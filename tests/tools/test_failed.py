@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 
 import pytest
 
@@ -11,6 +10,7 @@ from arena import files
 from arena.contract import codec, failures
 from arena.contract.failures import Failure, Failures
 from arena.contract.round import Limits
+from runner import RUNNER
 
 LIMITS = Limits(timeout_s=30.0, memory_mb=0, memory_bytes=8_000_000_000)
 
@@ -62,7 +62,7 @@ def test_it_reads_the_files_that_there_are(tmp_path):
     there, not_there, broken = (tmp_path / name for name in ("local.json", "gpu.json", "broken.json"))
     codec.write(there, Failures(platform="local", failures=[failure()], raised={}))
     broken.write_text("{}")
-    command = [sys.executable, failed.__file__, str(there), str(not_there)]
+    command = [str(RUNNER / "python"), failed.__file__, str(there), str(not_there)]  # as `results/retry` has it
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"{failure().record}\n"
     done = subprocess.run([*command, str(broken)], capture_output=True, text=True)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from arena import files, tensors
+from arena import files
 
 CODE = "no-weights"
 NO_REFERENCE = "no-reference"
@@ -42,6 +42,8 @@ def leave(
     why: dict[str, str],
 ) -> None:
     """Write what stands in the place of weights that the configuration has ``asked`` for ("seeded", "hub", …)."""
+    from arena import tensors  # which the runner's Python cannot import, and results/retry needs the rest
+
     tensors.save(weights, {})
     files.write_json(config_file, config(why))
     files.write_json(source, {"kind": "failed", "asked": asked, "reason": why})
