@@ -17,25 +17,22 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from arena import environment, files, places, redaction, storage, tensors
 from arena.contract import codec
 from arena.contract import round as rounds
 from arena.contract.build import Built
 from arena.contract.cell import Cell, Files, Job
-from arena.contract.measured import Measured, Quality, Task
+from arena.contract.measured import Task
 from arena.contract.round import Round
-from arena.measuring import faults, gpu, machine, node, nvml, packages, plausible, supervisor
+from arena.measuring import endings, faults, gpu, machine, node, nvml, packages, supervisor
+from arena.measuring.endings import Fields
 from arena.weights import unmade
 
 STAGE = ".measuring-"  # directories, beside the result, in which a process leaves what it measured
 #: OpenMP's defaults where nobody has set anything: threads that no library binds to a core, and as many as asked.
 OPENMP = {"OMP_DYNAMIC": "false", "OMP_PROC_BIND": "false"}
-
-Fields = dict[str, Any]  # keys of a Round with their JSON values
 
 
 @dataclass(frozen=True)
@@ -149,7 +146,7 @@ def measure_and_store(work: Work) -> None:
         elif work.export:
             found = dict(work.export)
         elif work.first and work.first.status != "ok":
-            found = ended("skipped", "round 1 did not end well") | {"status": work.first.status}
+            found = endings.ended("skipped", "round 1 did not end well") | {"status": work.first.status}
         else:
             work, found = supervise_on_node(work, stage)
             if found["status"] == "ok":
@@ -171,11 +168,6 @@ def left_out(work: Work) -> dict[str, Fields]:
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def ended(code: str, detail: str) -> Fields:
-    """A failure and its reason, by their keys in the record."""
-    return {"status": "failed", "reason": {"code": code, "detail": detail}}
 
 
 def supervise_on_node(work: Work, stage: Path) -> tuple[Work, Fields]:
@@ -212,7 +204,7 @@ def supervise(work: Work, stage: Path) -> Fields:
     cores = machine.physical_cores()
     if cores < work.cell.threads:
         detail = f"{work.cell.threads} threads were asked for, and this process may run on {cores} cores"
-        return ended("confined", f"{detail}: taskset, or a change of the machine since the run began")
+        return endings.ended("confined", f"{detail}: taskset, or a change of the machine since the run began")
     cache = work.files.cache
     if work.first is None:
         shutil.rmtree(cache, ignore_errors=True)
@@ -247,12 +239,12 @@ def supervise(work: Work, stage: Path) -> Fields:
             stage, FileNotFoundError(errno.ENOENT, "it is gone, though the process was to write there")
         )
     redaction.Redactor().file(work.log)
-    found = judge(ending, stage, cell, faults.call(work.log))
+    found = endings.judge(ending, stage, cell, faults.call(work.log))
     refuse_full_disk(work, ending, found, stage)
     if work.cell.accelerator == "cuda":
         found = refuse_wrong_device(found, work, seen)
     first_output = found.pop("first_output_monotonic_s", None)
-    if any(each["status"] == "failed" for each in statuses(found)):
+    if any(each["status"] == "failed" for each in endings.statuses(found)):
         found["log_tail"] = supervisor.tail(work.log)
     return found | {
         "duration_s": ending.seconds,
@@ -294,7 +286,7 @@ def refuse_wrong_device(found: Fields, work: Work, seen: Fields | None) -> Field
     own = found["memory"]["device_inference_peak_bytes"]
     seen = seen or {"process_bytes": None, "rise_bytes": None}
     why = gpu.wrong_device(work.files.weights.stat().st_size, work.cell.lane, own, seen)
-    return found if why is None else found | {"tasks": {}} | ended("wrong-device", why)
+    return found if why is None else found | {"tasks": {}} | endings.ended("wrong-device", why)
 
 
 def child_environment(cell: Cell, cache: Path) -> dict[str, str]:
@@ -320,17 +312,12 @@ def memory_limit(megabytes: int) -> int:
     return megabytes * 1_000_000 or int(0.9 * machine.available_bytes())
 
 
-def statuses(found: Fields) -> list[Fields]:
-    """Whatever has a status and a reason: the process, its tasks, and the text that it was to predict."""
-    return [found, *found["tasks"].values(), *filter(None, [found.get("quality")])]
-
-
 def refuse_full_disk(work: Work, ending: supervisor.Ending, found: Fields, stage: Path) -> None:
     """Raise StorageError if what went wrong shows that a disk is full or broken: no framework is charged with it.
 
     measure.py says so by its exit status, an engine in words, or the disk may be full still.
     """
-    failures = [each["reason"]["detail"] for each in statuses(found) if each["status"] == "failed"]
+    failures = [each["reason"]["detail"] for each in endings.statuses(found) if each["status"] == "failed"]
     told = work.files.program and any(map(storage.told, failures))
     if ending.exit_status == storage.EXIT or told:
         words = " ".join(supervisor.tail(work.log, 1).split())
@@ -339,54 +326,6 @@ def refuse_full_disk(work: Work, ending: supervisor.Ending, found: Fields, stage
         )
     if failures and (why := storage.writable(stage)):
         raise storage.failed(stage.parent, why)
-
-
-def judge(ending: supervisor.Ending, stage: Path, cell: Cell, call: str | None = None) -> Fields:
-    """Merge how the child ended with what it wrote, if that can be a measurement of ``cell``.
-
-    ``call``: what it was in when a signal killed it, if that is known.
-
-    A child that died after its inference was measured keeps those figures; the task during which
-    it died is the one that failed.
-    """
-    blank = {"tasks": {}}
-    try:
-        measured = read_measured(stage / "result.json")
-        plausible.check(measured, cell, ending.seconds)
-        record = codec.encode(measured)
-        for name in ("outputs", "gradients"):
-            made = stage / f"{name}.safetensors"
-            if os.path.lexists(made):
-                plausible.check_file(made)
-                plausible.check_types(name, tensors.load(made))
-    except (OSError, ValueError) as error:
-        if storage.fault(error, stage):
-            raise storage.failed(stage, error) from error
-        code, detail = ending.code or "bad-result", ending.detail or f"unreadable result: {error}"
-        return blank | ended(code, detail.replace(f"{stage}{os.sep}", "")[:500])
-
-    done = record.pop("stage")
-    if ending.code is None and done != "done" and record["status"] == "ok":
-        ending = supervisor.Ending("bad-result", f"ended by itself during {done}", ending.seconds)
-    if ending.code is None or done == "done":
-        return record
-    inside = f", in {call}" if call and ending.code == "crashed" else ""
-    failure = ended(ending.code, f"{ending.detail} during {done}{inside}")
-    if done == "quality":
-        return record | {done: codec.encode(codec.build(Quality, **failure))}
-    if record["tasks"].get("inference", {}).get("status") != "ok":
-        return record | blank | failure
-    record["tasks"][done] = codec.encode(codec.build(Task, **failure))
-    return record
-
-
-def read_measured(path: Path) -> Measured:
-    """What a process has left. Raises ContractError if that is no record, OSError if there is no such file."""
-    if os.path.lexists(path):
-        plausible.check_file(path)
-    if path.stat().st_size > plausible.LARGEST_BYTES:
-        raise codec.ContractError(f"{path}: larger than {plausible.LARGEST_BYTES:,} bytes")
-    return codec.read(Measured, path)
 
 
 def store(work: Work, stage: Path, found: Fields) -> None:
@@ -402,7 +341,9 @@ def store(work: Work, stage: Path, found: Fields) -> None:
     work.files.cache.mkdir(parents=True, exist_ok=True)
     work.log.touch()
     cell = work.cell
-    installed = built(work.build) if work.build else installation(cell.distribution, cell.libraries)
+    installed = (
+        of_engine(work.build) if work.build else packages.installation(cell.distribution, cell.libraries)
+    )
     identity = {
         "cell": codec.encode(cell),
         "round": work.number,
@@ -422,21 +363,8 @@ def store(work: Work, stage: Path, found: Fields) -> None:
     print(f"{cell.model} / {cell.row} / round {work.number}: {words}", file=sys.stderr)
 
 
-def installation(distribution: str, libraries: list[str]) -> Fields:
-    """Version, package list and footprint of the framework in this environment."""
-    try:
-        found = packages.closure(distribution, *libraries)
-        return {
-            "version": metadata.version(packages.bare(distribution)),
-            "packages": packages.versions(found),
-            "footprint_bytes": packages.footprint_bytes(found),
-        }
-    except metadata.PackageNotFoundError:
-        return {"version": None, "packages": {}, "footprint_bytes": None}
-
-
-def built(record: Built) -> Fields:
-    """The same of an engine, of which the program is all that is needed; and how it was built."""
+def of_engine(record: Built) -> Fields:
+    """As ``packages.installation``, of an engine, of which the program is all that is needed; and how it was built."""
     return {
         "version": record.version,
         "packages": record.packages,

@@ -52,6 +52,11 @@ def nearest(name: Any, known: Iterable[str]) -> str:
     return f" (did you mean {by_folded[match[0]]}?)" if match else ""
 
 
+def unknown(path: Path, name: str, kind: str, known: list[str]) -> Problem:
+    """The problem of a ``name`` that is none of the ``known`` ones of its ``kind``."""
+    return Problem(path, f"{shown(name)} is no {kind}{nearest(name, known)}; allowed: {', '.join(known)}")
+
+
 def flat(schema: Any, root: Schema) -> dict[str, Any]:
     """``schema`` with its ``$ref`` into ``root`` replaced by what it refers to; siblings win."""
     own: dict[str, Any] = dict(schema) if isinstance(schema, Mapping) else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -81,3 +82,16 @@ def footprint_bytes(found: Closure) -> int | None:
             if path.suffix != ".pyc" and path.is_file():
                 total += path.stat().st_size
     return total
+
+
+def installation(distribution: str, libraries: list[str]) -> dict[str, Any]:
+    """Version, package list and footprint of the framework in this environment."""
+    try:
+        found = closure(distribution, *libraries)
+        return {
+            "version": metadata.version(bare(distribution)),
+            "packages": versions(found),
+            "footprint_bytes": footprint_bytes(found),
+        }
+    except metadata.PackageNotFoundError:
+        return {"version": None, "packages": {}, "footprint_bytes": None}
