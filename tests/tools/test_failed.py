@@ -62,7 +62,8 @@ def test_it_reads_the_files_that_there_are(tmp_path):
     there, not_there, broken = (tmp_path / name for name in ("local.json", "gpu.json", "broken.json"))
     codec.write(there, Failures(platform="local", failures=[failure()], raised={}))
     broken.write_text("{}")
-    command = [str(RUNNER / "python"), failed.__file__, str(there), str(not_there)]  # as `results/retry` has it
+    python = str(RUNNER / "python")  # as `results/retry` has it
+    command = [python, failed.__file__, str(there), str(not_there)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"{failure().record}\n"
     done = subprocess.run([*command, str(broken)], capture_output=True, text=True)
