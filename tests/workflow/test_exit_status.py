@@ -18,7 +18,7 @@ ROWS = {  # row: its fault, and in which task
     "faulty-task": ("error", "latency"),
     "faulty-hang": ("hang", "inference"),
 }
-TIMEOUT_S = 30
+TIMEOUT_S = 20
 CODES = {"faulty-error": "error", "faulty-task": "error", "faulty-hang": "timeout"}
 CELL = "local/ResNet-50"
 ASKED = {"settled", "report", "page"}  # the job of a run that only says what is failed
