@@ -56,6 +56,7 @@ def built(rows):
 
 JAX_ROWS = [row for row in ROWS if FRAMEWORKS[row]["env"] == "jax"]
 JAX = measuring(rows=JAX_ROWS) | judging(rows=JAX_ROWS)
+ONNXRUNTIME = [row for row in ROWS if FRAMEWORKS[row]["env"] == "onnxruntime"]
 PROGRAMS = [row for row in RUST if row != "inferi"]
 WEB = {"build_javascript"} | measuring(rows=JAVASCRIPT) | judging(rows=JAVASCRIPT)
 
@@ -161,7 +162,7 @@ def test_a_published_table_changes_the_report(checkout):
 
 
 def test_a_new_version_measures_its_framework_alone(checkout):
-    """For real: the environment is built, JAX's files are made again, and all others stay as they were.
+    """For real: the environment is built, ONNX Runtime's files are made again, and all others stay as they were.
 
     The run continues in a copy of the results, so that those of the miniature stay finished.
     """
@@ -171,21 +172,21 @@ def test_a_new_version_measures_its_framework_alone(checkout):
     assert upgraded.plan() == SUMMARY  # the commands to try a failed cell again name the directory
     results = directory / "results"
     before = snapshot(results)
-    with checkout.edited("envs/jax.yaml", replace(r"opt-einsum==\S+", "opt-einsum==3.3.0")):
-        assert upgraded.plan() == JAX
+    with checkout.edited("envs/onnxruntime.yaml", replace(r"flatbuffers==\S+", "flatbuffers==25.9.23")):
+        assert upgraded.plan() == measuring(rows=ONNXRUNTIME) | judging(rows=ONNXRUNTIME)
         upgraded.build_environments()
         done = upgraded.run()
         assert done.returncode == 0, done.stdout
         assert upgraded.plan() == set()
     after = snapshot(results)
     written = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    own = {path for path in after if any(f"/{row}/" in f"/{path}" for row in JAX_ROWS)}
+    own = {path for path in after if any(f"/{row}/" in f"/{path}" for row in ONNXRUNTIME)}
     own = {path for path in own if not path.startswith("exports/")}
     own = {path for path in own if not path.startswith("logs/export")}
     assert {path for path in written if "/cache/" not in path} == {
         *(path for path in own if "/cache/" not in path),
-        *(f"logs/validate/local/{model}/{row}.log" for model in MODELS for row in JAX_ROWS),
-        *(f"validation/local/{model}/{row}.json" for model in MODELS for row in JAX_ROWS),
+        *(f"logs/validate/local/{model}/{row}.log" for model in MODELS for row in ONNXRUNTIME),
+        *(f"validation/local/{model}/{row}.json" for model in MODELS for row in ONNXRUNTIME),
         *("analysis/local.json", "failures/local.json", "platforms/local.csv", "logs/platform/local.log"),
         *("report.md", "details.md", "logs/report.log"),
         *("report.html", "report.json", "logs/page.log", "figures/.snakemake_timestamp"),
@@ -195,9 +196,11 @@ def test_a_new_version_measures_its_framework_alone(checkout):
     assert len([path for path in after.keys() - before.keys() if path.startswith("history/")]) == 1
     rows = upgraded.table()
     assert [row["status"] for row in rows] == [row["status"] for row in checkout.table()]
-    assert {'"opt-einsum": "3.3.0"' in row["packages"] for row in rows if row["row"] in JAX_ROWS} == {True}
-    assert "opt-einsum 3.3.0" in upgraded.details()
-    assert "opt-einsum 3.3.0" not in checkout.details()
+    assert {'"flatbuffers": "25.9.23"' in row["packages"] for row in rows if row["row"] in ONNXRUNTIME} == {
+        True
+    }
+    assert "flatbuffers 25.9.23" in upgraded.details()
+    assert "flatbuffers 25.9.23" not in checkout.details()
 
 
 def test_everything_follows_from_the_weights(checkout):
