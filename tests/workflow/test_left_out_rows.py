@@ -15,18 +15,18 @@ TASKS = ["inference", "latency", "training"]
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """The lines of the platform's table, by row."""
+    """The lines of the platform's table, by row; a cell that failed has one, too."""
     folder = tmp_path_factory.mktemp("left-out")
     chosen = {
         "run": {"models": [MODEL], "rows": ROWS, "baseline": ROWS[0]},
-        "protocol": {"rounds": 1, "tasks": TASKS},
+        "protocol": {"rounds": 1, "tasks": TASKS, "timeout_s": 1800},  # MAX compiles for minutes
     }
     (folder / "chosen.yaml").write_text(yaml.safe_dump(chosen))
     configs = (REPOSITORY / "config/test.yaml", folder / "chosen.yaml")
     checkout = Checkout(REPOSITORY, folder / "directory", configs)
     checkout.build_environments("results/platforms/local.csv")
     done = checkout.run("--", "results/platforms/local.csv")
-    assert done.returncode == 0, done.stdout
+    assert (checkout.directory / "results/platforms/local.csv").exists(), done.stdout
     return {line["row"]: line for line in checkout.table()}
 
 
@@ -38,8 +38,9 @@ def test_no_row_is_left_out_of_both():
 def test_it_passes(table, row):
     cell = table[row]
     judged = cell["status"], cell["verdict"], cell["lane"]
-    assert judged == ("pass", "pass", "float32"), cell["verdict_reasons"]
-    assert 0 < float(cell["relative_l2"]) < 1e-4 and 0 < float(cell["latency_relative_l2"]) < 1e-4
+    assert judged == ("pass", "pass", "float32"), cell["reason_detail"] or cell["verdict_reasons"]
+    for figure in ("relative_l2", "latency_relative_l2"):
+        assert 0 < float(cell[figure]) < 1e-4, figure
     assert cell["inference_status"] == cell["latency_status"] == "ok"
 
 
@@ -51,8 +52,9 @@ def test_it_trains_or_says_why_not(table, row):
         assert cell["training_reason"].startswith("no-training: ")
     else:
         assert cell["training_status"] == "ok" and float(cell["training_ms"]) > 0
-        assert 0.9999 <= float(cell["gradient_cosine"]) <= 1 + 1e-6
-        assert float(cell["gradient_norm_error"]) < 1e-3
+        tolerances = MINIATURE["gate"]["float32"]
+        assert tolerances["gradient_cosine"] <= float(cell["gradient_cosine"]) <= 1 + 1e-6
+        assert 0 < float(cell["gradient_norm_error"]) < tolerances["gradient_norm_error"]
 
 
 @pytest.mark.parametrize("row", ROWS)
