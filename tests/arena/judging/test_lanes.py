@@ -161,8 +161,14 @@ def test_the_lanes_own_rounding_passes(name, imitation):
     assert (result["verdict"], result["reasons"]) == ("pass", [])
     # Beyond what passes as float32 however great its noise is; near enough that the tolerance is not idle.
     tolerance = GATE[lane_of(imitation)]["relative_l2"]
-    ceiling = verdict.ceilings(*widening.parted(GATE["float32"]))["relative_l2"]
-    assert ceiling < parts["inference"]["relative_l2"] < tolerance
+    ceiling, widest = (
+        verdict.ceilings(*widening.parted(GATE[lane]))["relative_l2"]
+        for lane in ("float32", lane_of(imitation))
+    )
+    assert ceiling < parts["inference"]["relative_l2"] < widest
+    # The large channels of a LLaMA decoder take the one scale that all of a token's activations share.
+    outliers = (name, imitation) == (SMOL, "int8-matrices")
+    assert (parts["inference"]["relative_l2"] > tolerance) == outliers
     if name in MEASURED:
         assert tolerance < 20 * parts["inference"]["relative_l2"]
 
