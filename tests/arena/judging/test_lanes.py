@@ -161,16 +161,12 @@ def test_the_lanes_own_rounding_passes(name, imitation):
     assert (result["verdict"], result["reasons"]) == ("pass", [])
     # Beyond what passes as float32 however great its noise is; near enough that the tolerance is not idle.
     tolerance = GATE[lane_of(imitation)]["relative_l2"]
-    ceiling, widest = (
-        verdict.ceilings(*widening.parted(GATE[lane]))["relative_l2"]
-        for lane in ("float32", lane_of(imitation))
-    )
-    assert ceiling < parts["inference"]["relative_l2"] < widest
-    # The large channels of a LLaMA decoder take the one scale that all of a token's activations share.
-    outliers = (name, imitation) == (SMOL, "int8-matrices")
-    assert (parts["inference"]["relative_l2"] > tolerance) == outliers
+    ceiling = verdict.ceilings(*widening.parted(GATE["float32"]))["relative_l2"]
+    error = parts["inference"]["relative_l2"]
+    assert ceiling < error
+    assert error < tolerance or imitation in COARSE  # which may pass by its noise alone
     if name in MEASURED:
-        assert tolerance < 20 * parts["inference"]["relative_l2"]
+        assert tolerance < 20 * error
 
 
 @pytest.mark.parametrize("imitation", rounding.ROUNDINGS)
@@ -215,12 +211,17 @@ def test_gradients_of_another_loss_are_different(imitation):
     assert result["parts"] == {"latency": "pass", "inference": "pass", "training": "different"}
 
 
+@pytest.mark.parametrize("mistake", mistakes.QUANTISATION, ids=name_of)
 @pytest.mark.parametrize("imitation", [name for name in rounding.ROUNDINGS if name.startswith("int8")])
-def test_numbers_in_the_wrong_places_are_different(imitation, monkeypatch):
-    """Seeded weights tell no more of quantisation: the rows' scales are alike, so that a wrong one costs nothing."""
-    found = rounded(reference(SMOL), imitation, mistake=mistakes.neighbours_swapped, patch=monkeypatch)
+def test_a_mistake_of_quantisation_is_different(imitation, mistake, monkeypatch):
+    """With seeded weights too, whose rows have scales as far apart as trained ones'.
+
+    One scale for a whole matrix, as coarse as that is, hides forgotten zero points.
+    """
+    found = rounded(reference(SMOL), imitation, mistake=mistake, patch=monkeypatch)
     result, _ = judged(SMOL, imitation, found)
-    assert result["verdict"] == "different"
+    hidden = imitation == "int8-matrices" and mistake is mistakes.forgotten_zero_points
+    assert result["verdict"] == ("pass" if hidden else "different")
 
 
 @pytest.fixture(scope="module")
