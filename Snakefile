@@ -5,6 +5,7 @@
 config/README.md explains what can be configured, docs/design.md how the steps fit together.
 """
 
+import gc
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -32,6 +33,10 @@ include: "workflow/rules/adaptive.smk"
 include: "workflow/rules/validate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/history.smk"
+
+
+# What is there by now stays as long as the run: no need to look through it for garbage while the jobs are listed.
+gc.freeze()
 
 
 rule all:

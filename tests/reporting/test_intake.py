@@ -13,7 +13,7 @@ from pages import Outline, mixed, published_row, render, write_rows
 from platform_csv import good, own_csv
 from published_csv import ORIGINAL, PUBLISHED, write_csv
 from report_text import details, page, table_lines
-from reporting import ages, claims, comparison, fields, intake, machines, series, standing, tables
+from reporting import ages, claims, comparison, fields, intake, listing, machines, series, standing, tables
 from reporting.columns import OWN_STATUSES, PUBLISHED_STATUSES
 from reporting.document import build
 from runner import REPOSITORY
@@ -393,7 +393,7 @@ def test_random_fields_are_taken_or_refused_with_their_place(tmp_path):
 def test_the_folder_s_tables_and_submissions(tmp_path):
     for name in ("b.csv", "a.csv", "c.jsonl", "README.md", ".d.csv", "e.json"):
         (tmp_path / name).write_text("{}")
-    found = intake.listed(tmp_path)
+    found = listing.of(tmp_path)
     assert [[path.name for path in paths] for paths in found] == [["a.csv", "b.csv"], ["c.jsonl"]]
 
 
@@ -427,12 +427,12 @@ def test_the_folder_s_tables_and_submissions(tmp_path):
 def test_what_cannot_lie_there_is_named_in_a_line(tmp_path, make, words):
     make(tmp_path)
     with pytest.raises(ValueError, match=words) as refused:
-        intake.listed(tmp_path)
+        listing.of(tmp_path)
     assert "\n" not in str(refused.value)
 
 
 def test_the_project_s_own_folder_is_taken():
-    tables_, submissions = intake.listed(PUBLISHED[0].parent)
+    tables_, submissions = listing.of(PUBLISHED[0].parent)
     assert tables_ == PUBLISHED and [path.name for path in submissions] == ["nvidia-h200.jsonl"]
 
 

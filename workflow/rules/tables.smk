@@ -8,7 +8,7 @@ from arena.contract import decision
 from arena.judging import widening
 from models import flops
 from arena.configuration.loader import SCHEMA, float32_row
-from reporting import allotments, catalogue, intake
+from reporting import catalogue, listing
 from reporting.submissions import lines
 
 
@@ -41,7 +41,11 @@ def allocations(platform):
 
 @cache
 def accounts(platform):
-    return [allotments.read(Path(path)) for path in allocations(platform)]
+    found = allocations(platform)
+    if found:
+        # Here, because only tables of several allocations need it.
+        from reporting import allotments
+    return [allotments.read(Path(path)) for path in found]
 
 
 @cache
@@ -307,7 +311,7 @@ def project():
     Kept until the project changes, because to read it takes longer than a run with nothing to do may.
     """
     kept = Path(".snakemake/arena-project")
-    state = intake.digest(configured(), code("reporting/catalogue.py"))
+    state = listing.digest(configured(), code("reporting/catalogue.py"))
     if kept.exists() and (told := files.read_json(kept))["state"] == state:
         return told["project"]
     found = catalogue.of(resolve({}, ROOT))
@@ -318,7 +322,7 @@ def project():
 def read_published():
     """Refuse what strangers sent and cannot be shown before anything is measured; the tables and submissions."""
     try:
-        tables, submissions = intake.listed(ROOT / CONFIG["published"])
+        tables, submissions = listing.of(ROOT / CONFIG["published"])
         if workflow.is_main_process:
             judge_published(tables, submissions)
     except ValueError as error:
@@ -330,10 +334,11 @@ def judge_published(tables, submissions):
     """Read all of them as the reports will; what was taken once is taken, until it or a rule changes."""
     remembered = Path(".snakemake/arena-published")
     rules = [code("take_submission.py"), as_json(CONFIG["gate"])]
-    judged = intake.digest([*tables, *submissions, *configured()], *rules)
+    judged = listing.digest([*tables, *submissions, *configured()], *rules)
     if remembered.exists() and remembered.read_text(encoding="utf-8") == judged:
         return
-    # Its import takes longer than a run with nothing to do may.
+    # Their imports take longer than a run with nothing to do may.
+    from reporting import intake
     from reporting.submissions import evidence
 
     intake.published(tables, gate=CONFIG["gate"])

@@ -22,11 +22,9 @@ def modules(script: Path, root: Path) -> list[Path]:
     found: set[Path] = set()
     waiting = [script]
     while waiting:
-        for name in _imported(waiting.pop()):
-            for path in _files(name, root):
-                if path not in found:
-                    found.add(path)
-                    waiting.append(path)
+        new = _needed(waiting.pop(), root) - found
+        found |= new
+        waiting += new
     return sorted(found - {script})
 
 
@@ -38,16 +36,20 @@ def in_rooms(paths: Iterable[Path], root: Path) -> str:
     """
     rooms: dict[str, list[Path]] = {}
     for path in paths:
-        place = path.parent
-        name = str(place.relative_to(root)) if place.is_relative_to(root) else str(place)
-        rooms.setdefault(name, []).append(path)
-    return " ".join(f"{name}:{_digest(tuple(sorted(rooms[name])))}" for name in sorted(rooms))
+        rooms.setdefault(_room(path, root), []).append(path)
+    return " ".join(f"{name}:{_digest(frozenset(rooms[name]))}" for name in sorted(rooms))
 
 
 @cache
-def _digest(paths: tuple[Path, ...]) -> str:
+def _room(path: Path, root: Path) -> str:
+    place = path.parent
+    return str(place.relative_to(root)) if place.is_relative_to(root) else str(place)
+
+
+@cache
+def _digest(paths: frozenset[Path]) -> str:
     of_all = hashlib.sha256()
-    for path in paths:
+    for path in sorted(paths):
         of_all.update(f"{path.name}\0".encode() + hashlib.sha256(_content(path)).digest())
     return of_all.hexdigest()[:12]
 
@@ -57,25 +59,32 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-# A statement at the start of a line or after one on the same line. Parsing every module would take a tenth of
-# the time in which Snakemake starts; a docstring that reads like an import names no file of the project, and
-# would do no harm if it did.
-IMPORT = re.compile(
-    r"(?:^|[;:])[ \t]*"
-    r"(?:from[ \t]+(?P<module>\w[\w.]*)[ \t]+import[ \t]*(?P<names>\([^)]*\)|.+)"
-    r"|import[ \t]+(?P<modules>.+))",
-    re.MULTILINE,
-)
+# A statement at the start of a line or after one on the same line, taken apart at its one word `import`. Parsing
+# every module would take a tenth of the time in which Snakemake starts; a docstring that reads like an import names no
+# file of the project, and would do no harm if it did.
+WORD = re.compile(r"import\b")
+BEFORE = re.compile(r"(?:^|[;:])[ \t]*(?:from[ \t]+(?P<module>\w[\w.]*)[ \t]+)?$")
+AFTER = re.compile(r"[ \t]*(?P<names>\([^)]*\)|.+)")
 NAME = re.compile(r"(\w[\w.]*)(?:\s+as\s+\w+)?\s*(?:,|$|\))", re.MULTILINE)
 
 
 @cache  # the same few files are asked about for every job
+def _needed(path: Path, root: Path) -> set[Path]:
+    """The project modules that this one imports itself."""
+    return {file for name in _imported(path) for file in _files(name, root)}
+
+
 def _imported(path: Path) -> set[str]:
+    """The names that it imports: of modules, and of what may be one."""
+    text = _content(path).decode()
     names: set[str] = set()
-    for found in IMPORT.finditer(_content(path).decode()):
-        listed = re.sub(r"#.*", "", found["modules"] or found["names"])
-        prefix = f"{found['module']}." if found["module"] else ""
-        names |= {f"{prefix}{name}" for name in NAME.findall(listed)}
+    for word in WORD.finditer(text):
+        start, end = word.span()
+        before = BEFORE.search(text[text.rfind("\n", 0, start) + 1 : start])
+        after = AFTER.match(text, end)
+        if before and after:
+            prefix = f"{before['module']}." if before["module"] else ""
+            names |= {f"{prefix}{name}" for name in NAME.findall(re.sub(r"#.*", "", after["names"]))}
     return names
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from arena.contract import codec
 from arena.contract.cell import PartName
-from arena.contract.round import Limits
+from arena.contract.limits import Limits
 
 MB = 1_000_000
 

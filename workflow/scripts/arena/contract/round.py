@@ -10,6 +10,7 @@ from arena.contract import codec
 from arena.contract.build import Build
 from arena.contract.cell import Cell, Reason, TaskName
 from arena.contract.codec import Count, Later
+from arena.contract.limits import Limits
 from arena.contract.measured import Memory, Quality, Status, Task
 
 
@@ -164,18 +165,6 @@ class Node:
     other_jobs: Annotated[OtherJobs, "Beside this one"]
     allocation: Annotated[Allocation | None, "Null outside a Slurm job"] = None
     gpu: Annotated[Gpu | None, "The card, where the platform computes on one"] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """At which a process was to be ended."""
-
-    timeout_s: Annotated[float, "Seconds"]
-    memory_mb: Annotated[int, "MB, as asked; 0: a share of what was available"]
-    memory_bytes: Annotated[int, "That which applied, in bytes"]
-    raised: Annotated[
-        str, "For which limit, higher than before, the round was measured again; empty for none"
-    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
