@@ -16,6 +16,7 @@ import csv
 import json
 import os
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -154,17 +155,20 @@ def write_durations(path: Path, ran: list[Ran], installed: Mapping[str, float]) 
 
 
 def idle(directory: Path, binaries: Path, pairs: int) -> None:
-    """Print the time of a run with nothing to do over that of an empty workflow, pair by pair."""
+    """Print the time of a run with nothing to do over that of an empty workflow, pair by pair; and the processor
+    time, which other work on the machine changes less.
+    """
     with tempfile.TemporaryDirectory() as empty:
         (Path(empty) / "Snakefile").write_text(EMPTY, encoding="utf-8")
         (Path(empty) / "there").touch()
         snakemake = [str(binaries / "snakemake"), "--cores", "all"]
         runs = {"arena": ([*snakemake, *REPORT], directory), "empty": (snakemake, Path(empty))}
         seconds = {name: [] for name in runs}
+        processor = {name: [] for name in runs}
         for _ in range(pairs + 1):
             for name, (command, where) in runs.items():
                 path = f"{binaries}{os.pathsep}{os.environ['PATH']}"
-                begin = time.monotonic()
+                begin, spent = time.monotonic(), children_seconds()
                 done = subprocess.run(
                     command,
                     cwd=where,
@@ -174,14 +178,23 @@ def idle(directory: Path, binaries: Path, pairs: int) -> None:
                     check=False,
                 )
                 seconds[name].append(time.monotonic() - begin)
+                processor[name].append(children_seconds() - spent)
                 if "Nothing to be done" not in done.stderr + done.stdout:
                     sys.exit(f"{where}: expected nothing to do, but Snakemake said:\n{done.stderr[-2000:]}")
-    arena, nothing = seconds["arena"][1:], seconds["empty"][1:]  # the first pair warms the page cache
-    ratios = [one / other for one, other in zip(arena, nothing, strict=True)]
-    print(
-        f"nothing to do: {statistics.median(arena):.2f} s, empty workflow: {statistics.median(nothing):.2f} s"
-    )
-    print(f"  ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}, {pairs} pairs)")
+    for what, found in {"time": seconds, "processor time": processor}.items():
+        arena, nothing = found["arena"][1:], found["empty"][1:]  # the first pair warms the page cache
+        ratios = [one / other for one, other in zip(arena, nothing, strict=True)]
+        medians = f"{statistics.median(arena):.2f} s, empty workflow: {statistics.median(nothing):.2f} s"
+        print(f"nothing to do, {what}: {medians}")
+        print(
+            f"  ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}, {pairs} pairs)"
+        )
+
+
+def children_seconds() -> float:
+    """The processor's seconds of all processes that this one has started and that have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

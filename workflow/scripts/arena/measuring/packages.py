@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import os
+import stat
 from collections.abc import Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
@@ -75,12 +78,13 @@ def footprint_bytes(found: Closure) -> int | None:
     for name, distribution in found.items():
         if name in BUILD_TOOLS:
             continue
-        if distribution.files is None:
+        paths = _files(distribution)
+        if paths is None:
             return None
-        for file in distribution.files:
-            path = Path(str(distribution.locate_file(file)))
-            if path.suffix != ".pyc" and path.is_file():
-                total += path.stat().st_size
+        for path in paths:
+            with contextlib.suppress(OSError):  # the list may name what is gone
+                about = os.stat(path)  # noqa: PTH116 -- a Path for each would take twice as long
+                total += about.st_size if stat.S_ISREG(about.st_mode) else 0
     return total
 
 
@@ -95,3 +99,20 @@ def installation(distribution: str, libraries: list[str]) -> dict[str, Any]:
         }
     except metadata.PackageNotFoundError:
         return {"version": None, "packages": {}, "footprint_bytes": None}
+
+
+def _files(distribution: metadata.Distribution) -> list[str] | None:
+    """The paths of what it installed, without byte code; None where it does not say.
+
+    Read from RECORD itself, as every wheel has one: ``distribution.files`` looks for each file and makes an object of
+    it, which takes a second for PyTorch's 18,000.
+    """
+    record = distribution.read_text("RECORD")
+    if record is not None:
+        names = [line[0] for line in csv.reader(record.splitlines()) if line]
+    elif distribution.files is not None:
+        names = list(map(str, distribution.files))
+    else:
+        return None
+    root = str(distribution.locate_file(""))
+    return [f"{root}/{name}" for name in names if not name.endswith(".pyc")]
