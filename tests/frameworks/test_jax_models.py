@@ -206,7 +206,7 @@ def test_bfloat16_rounds_everything_and_comes_back_as_float32(name, tmp_path):
     assert 1e-4 < relative_l2(output, expected.inference) < 5e-2
     fetched = adapter.fetch("training", adapter.prepare("training")())
     assert {array.dtype for array in fetched.values()} == {np.dtype(np.float32)}
-    assert distances.relative_error(float(fetched["loss"]), expected.loss) < 3e-3
+    assert distances.relative_error(float(fetched["loss"]), expected.loss) < 1e-2
 
 
 def equations(jaxpr):

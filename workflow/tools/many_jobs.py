@@ -58,7 +58,7 @@ def overlay(size: Size, framework: dict[str, Any], model: dict[str, Any]) -> dic
     adapter = "workflow/scripts/frameworks/onnxruntime/adapter.py"
     common = {key: value for key, value in framework.items() if key != "exports"}
     common |= {"adapter": adapter, "env": "onnxruntime", "distribution": "onnxruntime"}
-    frameworks = {f"framework-{name}": common | {"rows": {name: row}} for name in rows}
+    frameworks = {f"framework-{name}": common | {"rows": {name: row | {"label": name}}} for name in rows}
     return {
         "run": {"models": models, "rows": rows, "baseline": rows[0]},
         "platforms": platforms,
