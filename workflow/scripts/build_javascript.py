@@ -155,6 +155,7 @@ def install(command: list[str], folder: Path, node: Path) -> subprocess.Complete
         own.setdefault(CERTIFICATES, own["SSL_CERT_FILE"])
     own = with_proxies(own)
     own["PATH"] = os.pathsep.join([str(node.parent), own.get("PATH", os.defpath)])
+    own["NODE_DISABLE_COMPILE_CACHE"] = "1"  # npm would leave one in the folder for temporary files
     pipe = subprocess.PIPE
     print(shlex.join(command), flush=True)
     with (
