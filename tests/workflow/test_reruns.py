@@ -180,9 +180,8 @@ def test_a_new_version_measures_its_framework_alone(checkout):
         assert upgraded.plan() == set()
     after = snapshot(results)
     written = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    own = {path for path in after if any(f"/{row}/" in f"/{path}" for row in ONNXRUNTIME)}
-    own = {path for path in own if not path.startswith("exports/")}
-    own = {path for path in own if not path.startswith("logs/export")}
+    cells = {path for path in after if path.startswith(("benchmarks/", "logs/benchmark/"))}
+    own = {path for path in cells if any(f"/{row}/" in path for row in ONNXRUNTIME)}
     assert {path for path in written if "/cache/" not in path} == {
         *(path for path in own if "/cache/" not in path),
         *(f"logs/validate/local/{model}/{row}.log" for model in MODELS for row in ONNXRUNTIME),
