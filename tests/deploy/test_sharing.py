@@ -3,21 +3,19 @@
 And how they share the environments that they build.
 """
 
-import multiprocessing
 import re
 import shutil
 import subprocess
 import sys
 import time
-from itertools import pairwise
 
 import pytest
 
 import checkout
 from checkout import BUILDS, Checkout, beside, building
 from runner import REPOSITORY
+from turns import take_turns
 
-SPAWN = multiprocessing.get_context("spawn")
 # By tests/conftest.py itself; of what takes minutes to make, only the name.
 TESTS = """
 import pytest
@@ -118,14 +116,7 @@ def build(prefix, spans):
 
 
 def test_two_processes_never_build_environments_at_once(tmp_path):
-    spans = SPAWN.Queue()
-    processes = [SPAWN.Process(target=build, args=(tmp_path / "new/prefix", spans)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    found = sorted(spans.get(timeout=60) for _ in processes)
-    for process in processes:
-        process.join()
-    assert all(early[1] <= late[0] for early, late in pairwise(found))
+    assert take_turns(build, tmp_path / "new/prefix")
 
 
 def test_a_run_that_builds_an_environment_unasked_is_refused(tmp_path, monkeypatch):

@@ -90,9 +90,8 @@ def main(argv: list[str] | None = None) -> None:
             costs[name] = with_divergences_of_many(
                 reference.noise(found, double, gradients, norms, options.loss)
             )
-        except (
-            Exception
-        ) as error:  # costs the rows that round so what their noise would let pass, and not the run
+        except Exception as error:
+            # Costs the rows that round so what their noise would let pass, and not the run.
             traceback.print_exc()
             failed[name] = redaction.Redactor().value(unmade.told(error))
         else:

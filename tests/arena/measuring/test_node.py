@@ -1,10 +1,8 @@
 """A cluster's node: one measurement at a time, what Slurm gave, and the rules for a disturbed cell."""
 
-import multiprocessing
 import threading
 import time
 from dataclasses import replace
-from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -14,8 +12,8 @@ from arena.contract import codec
 from arena.contract.round import Allocation, During, Gpu, GpuWatch, Node, OtherJobs
 from arena.measuring import node
 from reporting import nodes
+from turns import SPAWN, take_turns
 
-SPAWN = multiprocessing.get_context("spawn")
 NAME = f"\0arena-test-{time.monotonic_ns()}"
 
 
@@ -27,14 +25,7 @@ def hold(name, seconds, spans):
 
 
 def test_two_processes_are_never_in_it_at_once():
-    spans = SPAWN.Queue()
-    processes = [SPAWN.Process(target=hold, args=(NAME, 0.2, spans)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    found = sorted(spans.get(timeout=60) for _ in processes)
-    for process in processes:
-        process.join()
-    assert all(early[1] <= late[0] for early, late in pairwise(found))
+    assert take_turns(hold, NAME, 0.2)
 
 
 def test_a_process_that_dies_gives_it_back():
