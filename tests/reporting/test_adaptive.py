@@ -31,9 +31,9 @@ def planned(times, began=None):
 CALM = {row: (40.0, 40.0 + 0.03 * (place - 3.2)) for place, row in enumerate(ROWS)}
 
 
-def decide(cells, earlier=None, max_rounds=4, target=0.02, count=2, **verdicts):
+def decide(cells, earlier=None, max_rounds=4, target=0.02, count=2, max_seconds=None, **verdicts):
     judged = dict.fromkeys(cells, "pass") | {f"Tiny/{row}": verdict for row, verdict in verdicts.items()}
-    return adaptive.decide(cells, judged, "local", count, max_rounds, target, earlier)
+    return adaptive.decide(cells, judged, "local", count, max_rounds, target, earlier, max_seconds)
 
 
 def rounds(decision):
@@ -118,6 +118,35 @@ def test_rows_that_a_run_leaves_out_keep_what_was_decided():
     before = decide(whole)
     some = {name: cell for name, cell in whole.items() if name != "Tiny/row3"}
     assert decide(some, before).cells["Tiny/row3"] == before.cells["Tiny/row3"]
+
+
+def lasting(cells, seconds):
+    """The same cells; a process of each row took so many seconds."""
+    return {
+        name: [replace(record, duration_s=seconds) for record in records_] for name, records_ in cells.items()
+    }
+
+
+def test_the_widest_cells_get_the_seconds_that_there_are():
+    cells = lasting(planned(CALM | {"row2": (40.0, 44.0), "row3": (40.0, 46.0)}), 10.0)
+    def given(seconds):
+        return decide(cells, target=0.03, max_seconds=seconds)
+
+    assert rounds(given(40)) == dict.fromkeys(ROWS, 2) | {"row2": 4, "row3": 4}
+    told = given(20)
+    assert rounds(told) == dict.fromkeys(ROWS, 2) | {"row3": 4}
+    assert told.cells["Tiny/row2"].why.endswith("; the 20 s for further rounds go to cells that are further off")
+    assert told.cells["Tiny/row2"].half_widths == given(None).cells["Tiny/row2"].half_widths
+    assert rounds(given(19.9)) == dict.fromkeys(ROWS, 2)
+    assert rounds(given(None)) == dict.fromkeys(ROWS, 2) | {"row2": 4, "row3": 4}
+
+
+def test_seconds_that_were_given_before_are_spent():
+    cells = lasting(planned(CALM | {"row3": (40.0, 46.0)}), 10.0)
+    before = decide(cells, max_seconds=30)
+    again = lasting(planned(CALM | {"row3": (40.0, 46.0), "row5": (40.0, 48.0)}, began={"row5": 11}), 10.0)
+    assert rounds(decide(again, before, max_seconds=30)) == dict.fromkeys(ROWS, 2) | {"row3": 4}
+    assert rounds(decide(again, max_seconds=30)) == dict.fromkeys(ROWS, 2) | {"row5": 4}
 
 
 @pytest.mark.parametrize("settings", [{"target": 0.5}, {"max_rounds": 3}])

@@ -241,6 +241,14 @@ def test_extra_rounds_are_counted_for_the_cells_that_are_decided_on(reason, coun
     )
 
 
+def test_extra_rounds_take_no_longer_than_they_may():
+    jobs = [cell_job("benchmark", "a"), job("decide_rounds", platform="local") | {"reason": "Missing output files"}]
+    past = [cell_job("benchmark_repeat", "a", 30.0, n="2")]
+    planned = plan.Plan(jobs, past, [], [], extra=2, extra_limit=45.0)
+    line = next(line for line in plan.rendered(planned, {}).splitlines() if line.startswith("Extra rounds"))
+    assert line.startswith("Extra rounds, not in the table: at most 2 (1 min) and 45 s, decided by")
+
+
 def test_where_nothing_is_decided_a_plan_says_nothing_of_extra_rounds():
     jobs = [cell_job("benchmark", "a")]
     assert "Extra rounds" not in plan.rendered(plan.Plan(jobs, [], [], [], extra=2), {})

@@ -314,7 +314,7 @@ def test_a_cell_that_varies_gets_a_round_more_on_its_node(cluster, tmp_path):
     overlay = {
         "run": {"rows": ["zeros"]},
         "platforms": [PLATFORMS[2]],
-        "protocol": {"rounds": 2, "adaptive": {"target": 0.1, "max_rounds": 3}},
+        "protocol": {"rounds": 2, "adaptive": {"target": 0.1, "max_rounds": 3, "max_seconds": None}},
         "frameworks": {"zeros": {"rows": {"zeros": options}}},
         # Zeros are wrong, and wrong cells get no more rounds.
         "gate": {

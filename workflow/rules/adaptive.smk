@@ -4,6 +4,8 @@ What depends on the decision is the table, the account and the page: they ask fo
 and for the verdict on all of them.
 """
 
+EXTRA_SECONDS = PROTOCOL["adaptive"]["max_seconds"]
+
 
 checkpoint decide_rounds:
     input:
@@ -27,19 +29,22 @@ checkpoint decide_rounds:
         planned=len(ROUNDS),
         max_rounds=PROTOCOL["adaptive"]["max_rounds"],
         target=PROTOCOL["adaptive"]["target"],
+        # None is no limit, and no word in the command.
+        limit=[f"--max-seconds {EXTRA_SECONDS:g}"] if EXTRA_SECONDS else [],
     message:
         "{wildcards.platform}: decide which cells get more than {params.planned} rounds"
     shell:
         "python {input.script:q} --platform {wildcards.platform:q} --rounds {input.rounds:q}"
         " --validations {input.validations:q}"
         " --planned {params.planned} --max-rounds {params.max_rounds} --target {params.target}"
-        " --out {output.decision:q} 2> {log:q}"
+        " {params.limit} --out {output.decision:q} 2> {log:q}"
 
 
 if ADAPTIVE and workflow.is_main_process:
     extra_rounds = PROTOCOL["adaptive"]["max_rounds"] - len(ROUNDS)
     logger.info(
         f"Extra rounds: up to {extra_rounds} for a cell whose times are not known to"
-        f" ± {100 * PROTOCOL['adaptive']['target']:g} %",
-        extra={"extra_rounds": extra_rounds},  # for plan.py
+        f" ± {100 * PROTOCOL['adaptive']['target']:g} %"
+        + (f", {EXTRA_SECONDS:g} s in all" if EXTRA_SECONDS else ""),
+        extra={"extra_rounds": extra_rounds, "extra_seconds": EXTRA_SECONDS},  # for plan.py
     )

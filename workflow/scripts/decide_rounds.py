@@ -28,6 +28,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--planned", type=int, required=True, help="how many each cell has")
     parser.add_argument("--max-rounds", type=int, required=True, help="how many a cell gets at most")
     parser.add_argument("--target", type=float, required=True, help="half-width, as a share of the time")
+    parser.add_argument("--max-seconds", type=float, help="for all of them together (default: no limit)")
     parser.add_argument("--out", type=Path, required=True, help="the decision; what it says already holds on")
     return parser.parse_args()
 
@@ -44,6 +45,7 @@ def main() -> None:
             args.max_rounds,
             args.target,
             earlier,
+            args.max_seconds,
         )
         codec.write(args.out, found)
     except (OSError, ValueError) as error:

@@ -47,6 +47,7 @@ class Plan(NamedTuple):
     environments: list[str]  # env files to be installed first
     weights: list[str]  # where each model's weights come from, a sentence each
     extra: int = 0  # rounds that a cell may get beyond the planned ones
+    extra_limit: float | None = None  # seconds for all of them together; None is no limit
     failed: tuple[str, ...] = ()  # what the last run left failed, a sentence each
     needs: Sequence[dict[str, Any]] = ()  # jobs again: rule, wildcards, env, and for the cells of which rows
     rows: Sequence[str] = ()  # of the run, in its order
@@ -79,14 +80,15 @@ def dry_run(arguments: list[str]) -> Plan:
         for job in found["job"]
         if job["works"] and job["rule"] != SETTLING and job["reason"] != AFTER_SETTLING
     ]
-    extra = max(found["extra"], default=0)
+    extra = found["extra"][-1] if found["extra"] else {"rounds": 0, "seconds": None}
     rows = found["rows"][-1] if found["rows"] else {"run": [], "baseline": ""}
     return Plan(
         jobs,
         found["past"],
         found["environment"],
         found["weights"],
-        extra,
+        extra["rounds"],
+        extra["seconds"],
         tuple(found["failed"]),
         found["need"],
         rows["run"],
@@ -189,6 +191,8 @@ def fitted(plan: Plan, table: Mapping[Key, float], minutes: float) -> budget.Cho
     if not plan.rows:
         raise ValueError("--minutes needs a run of rows; this plan has none")
     extra = sum(seconds or 0.0 for seconds in extra_seconds(plan, table))
+    if plan.extra_limit is not None:
+        extra = min(extra, plan.extra_limit)
     return budget.choose(plan.rows, plan.baseline, steps(plan, table), extra, minutes)
 
 
@@ -197,8 +201,10 @@ def extra_rounds(plan: Plan, table: Mapping[Key, float]) -> list[str]:
     seconds = extra_seconds(plan, table)
     if not seconds:
         return []
+    limit = "" if plan.extra_limit is None else f" and {plan.extra_limit:g} s"
     return [
-        f"Extra rounds, not in the table: at most {len(seconds)} ({estimate(seconds)}), decided by the spread measured."
+        f"Extra rounds, not in the table: at most {len(seconds)} ({estimate(seconds)}){limit}, decided by the spread"
+        " measured."
     ]
 
 

@@ -30,8 +30,10 @@ def decide(
     max_rounds: int,
     target: float,
     earlier: Decision | None = None,
+    max_seconds: float | None = None,
 ) -> Decision:
-    """What each cell gets. What ``earlier`` says holds on where settings, planned rounds and whether the gate lets the
+    """What each cell gets: at most ``max_rounds``, and all of them together at most ``max_seconds`` beyond the planned
+    ones, the widest first. What ``earlier`` says holds on where settings, planned rounds and whether the gate lets the
     times count are those of then.
 
     Raises ValueError naming the cell if it has not its ``planned`` rounds, or no verdict.
@@ -42,7 +44,14 @@ def decide(
             raise ValueError(f"{name}: rounds {numbers}; expected 1 to {planned}, each once")
         if name not in verdicts:
             raise ValueError(f"{name}: no verdict on its rounds; give one")
-    fresh = Decision(platform=platform, planned=planned, max_rounds=max_rounds, target=target, cells={})
+    fresh = Decision(
+        platform=platform,
+        planned=planned,
+        max_rounds=max_rounds,
+        target=target,
+        max_seconds=max_seconds,
+        cells={},
+    )
     judged = {name: verdicts[name] in JUDGED_WELL for name in cells}
     kept: dict[str, Decided] = {}
     if earlier and _settings(earlier) == _settings(fresh):
@@ -51,15 +60,23 @@ def decide(
             for name, decided in earlier.cells.items()
             if name not in cells or (decided.started, decided.judged) == (_started(cells[name]), judged[name])
         }
+    spent = sum(_extra_seconds(cells[name], decided) for name, decided in kept.items() if name in cells)
     halves, needed = _widths(cells, target)
-    for name, records in cells.items():
+    for name in sorted(cells, key=lambda name: -max(halves.get(name, {"": 0.0}).values())):
+        records = cells[name]
         if name not in kept:
             bad = _bad(records, verdicts[name])
-            kept[name] = (
+            decided = (
                 _decided(records, halves.get(name, {}), needed.get(name, {}), max_rounds, target)
                 if bad is None
                 else Decided(rounds=planned, why=bad, half_widths={}, started=_started(records), judged=False)
             )
+            seconds = _extra_seconds(records, decided)
+            if max_seconds is not None and spent + seconds > max_seconds and seconds:
+                why = f"{decided.why}; the {max_seconds:g} s for further rounds go to cells that are further off"
+                decided = replace(decided, rounds=planned, why=why)
+            spent += _extra_seconds(records, decided)
+            kept[name] = decided
     return replace(fresh, cells=dict(sorted(kept.items())))
 
 
@@ -71,8 +88,13 @@ def _bad(records: list[Round], verdict: str | None) -> str | None:
     return None if verdict in JUDGED_WELL else f"its outputs are {verdict or 'not judged'}: no further rounds"
 
 
-def _settings(decision: Decision) -> tuple[str, int, int, float]:
-    return decision.platform, decision.planned, decision.max_rounds, decision.target
+def _extra_seconds(records: list[Round], decided: Decided) -> float:
+    """How long the rounds beyond these take, if each takes as long as the last one."""
+    return (decided.rounds - len(records)) * (records[-1].duration_s or 0.0)
+
+
+def _settings(decision: Decision) -> tuple[str, int, int, float, float | None]:
+    return decision.platform, decision.planned, decision.max_rounds, decision.target, decision.max_seconds
 
 
 def _started(records: Iterable[Round]) -> list[str]:

@@ -65,7 +65,7 @@ class LogHandler(LogHandlerBase):
         elif event is None and record.getMessage().startswith("Weights of "):
             self.write({"weights": record.getMessage()})
         elif hasattr(record, "extra_rounds"):
-            self.write({"extra": record.extra_rounds})
+            self.write({"extra": {"rounds": record.extra_rounds, "seconds": record.extra_seconds}})
         elif hasattr(record, "failed_before"):
             self.write({"failed": record.failed_before})
         elif hasattr(record, "arena_rows"):
