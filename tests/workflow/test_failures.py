@@ -258,6 +258,10 @@ def test_a_run_whose_snakemake_is_killed_measures_no_further(root, tmp_path):
     left = subprocess.Popen(
         [sys.executable, "-c", code, "--job", job], cwd=checkout.directory, start_new_session=True
     )
+    record = f"results/benchmarks/local/{MODEL}/faulty-hang/round-1.json"
+    beside = checkout.run("--nolock", "--", record)  # it may be another run's, which is alive
+    assert beside.returncode == 0 and left.poll() is None, beside.stdout
+
     done = checkout.run()
     assert done.returncode == 0, done.stdout
     what = f"a measurement of local/{MODEL}/faulty-hang (process {left.pid})"

@@ -346,7 +346,12 @@ def measuring_priority(wildcards):
 
 
 def end_leftovers():
-    """End what an earlier run here, killed outright, has left running: it would measure beside this one."""
+    """End what an earlier run here, killed outright, has left running: it would measure beside this one.
+
+    Without the directory's lock it may be another run's, which is alive.
+    """
+    if not workflow.execution_settings.lock:
+        return
     for what in leftovers.end(Path.cwd()):
         logger.warning(f"Ended what an earlier run here had left running: {what}")
 
