@@ -129,13 +129,14 @@ def lasting(cells, seconds):
 
 def test_the_widest_cells_get_the_seconds_that_there_are():
     cells = lasting(planned(CALM | {"row2": (40.0, 44.0), "row3": (40.0, 46.0)}), 10.0)
+
     def given(seconds):
         return decide(cells, target=0.03, max_seconds=seconds)
 
     assert rounds(given(40)) == dict.fromkeys(ROWS, 2) | {"row2": 4, "row3": 4}
     told = given(20)
     assert rounds(told) == dict.fromkeys(ROWS, 2) | {"row3": 4}
-    assert told.cells["Tiny/row2"].why.endswith("; the 20 s for further rounds go to cells that are further off")
+    assert told.cells["Tiny/row2"].why.endswith("; the 20 s of all further rounds do not reach it")
     assert told.cells["Tiny/row2"].half_widths == given(None).cells["Tiny/row2"].half_widths
     assert rounds(given(19.9)) == dict.fromkeys(ROWS, 2)
     assert rounds(given(None)) == dict.fromkeys(ROWS, 2) | {"row2": 4, "row3": 4}

@@ -242,7 +242,10 @@ def test_extra_rounds_are_counted_for_the_cells_that_are_decided_on(reason, coun
 
 
 def test_extra_rounds_take_no_longer_than_they_may():
-    jobs = [cell_job("benchmark", "a"), job("decide_rounds", platform="local") | {"reason": "Missing output files"}]
+    jobs = [
+        cell_job("benchmark", "a"),
+        job("decide_rounds", platform="local") | {"reason": "Missing output files"},
+    ]
     past = [cell_job("benchmark_repeat", "a", 30.0, n="2")]
     planned = plan.Plan(jobs, past, [], [], extra=2, extra_limit=45.0)
     line = next(line for line in plan.rendered(planned, {}).splitlines() if line.startswith("Extra rounds"))

@@ -46,5 +46,6 @@ if ADAPTIVE and workflow.is_main_process:
         f"Extra rounds: up to {extra_rounds} for a cell whose times are not known to"
         f" ± {100 * PROTOCOL['adaptive']['target']:g} %"
         + (f", {EXTRA_SECONDS:g} s in all" if EXTRA_SECONDS else ""),
-        extra={"extra_rounds": extra_rounds, "extra_seconds": EXTRA_SECONDS},  # for plan.py
+        # for plan.py
+        extra={"extra_rounds": extra_rounds, "extra_seconds": EXTRA_SECONDS},
     )

@@ -42,7 +42,7 @@ def test_defaults_fill_what_is_left_out():
     assert resolved["protocol"]["warmup"] == {
         "min_iterations": 3,
         "min_seconds": 0.5,
-        "max_seconds": 2,
+        "max_seconds": 1,
         "window": 9,
         "tolerance": 0.05,
     }

@@ -71,9 +71,8 @@ def decide(
                 if bad is None
                 else Decided(rounds=planned, why=bad, half_widths={}, started=_started(records), judged=False)
             )
-            seconds = _extra_seconds(records, decided)
-            if max_seconds is not None and spent + seconds > max_seconds and seconds:
-                why = f"{decided.why}; the {max_seconds:g} s for further rounds go to cells that are further off"
+            if max_seconds is not None and spent + _extra_seconds(records, decided) > max(max_seconds, spent):
+                why = f"{decided.why}; the {max_seconds:g} s of all further rounds do not reach it"
                 decided = replace(decided, rounds=planned, why=why)
             spent += _extra_seconds(records, decided)
             kept[name] = decided

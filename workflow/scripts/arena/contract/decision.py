@@ -36,7 +36,9 @@ class Decision:
     planned: Annotated[Count, "Rounds that every cell gets"]
     max_rounds: Annotated[Count, "At most so many"]
     target: Annotated[float, "Half-width from which a cell gets more, as a share of the time"]
-    max_seconds: Annotated[float | None, "How long all further rounds may take together; null is no limit"] = None
+    max_seconds: Annotated[
+        float | None, "How long all further rounds may take together; null is no limit"
+    ] = None
     cells: Annotated[dict[str, Decided], "By MODEL/ROW; cells of earlier runs are kept"]
 
 
