@@ -267,7 +267,7 @@ PAIRS = {
             "executorch",
             "loop around method.execute",
             "forward pass",
-            "executorch/model.pte",
+            "executorch/model-float32.pte",
             ("inference",),
             FORWARD,
             with_executorch_loop,

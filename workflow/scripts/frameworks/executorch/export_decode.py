@@ -79,6 +79,11 @@ def export(task: Export) -> None:
     cached = Cached(module, positions).eval()
     example = torch.zeros(1, TRACED, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
     free = {1: torch.export.Dim("time", min=1, max=positions)}, None
+    quantised = task.lane == "int8"
     with torch.no_grad():
         captured = torch.export.export(cached, example, dynamic_shapes=free)
-    lowering.write({"forward": captured}, task.out, {"get_max_context_len": positions})
+        if quantised:
+            from frameworks.executorch import quantising  # here, since it costs seconds to import
+
+            captured = quantising.dynamic(captured, example, {}, free)
+    lowering.write({"forward": captured}, task.out, {"get_max_context_len": positions}, quantised)

@@ -6,7 +6,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+from executorch.backends.xnnpack.partition.xnnpack_partitioner import (
+    XnnpackDynamicallyQuantizedPartitioner,
+    XnnpackPartitioner,
+)
 from executorch.backends.xnnpack.utils.configs import (
     get_xnnpack_edge_compile_config,
     get_xnnpack_executorch_backend_config,
@@ -19,16 +22,21 @@ from arena import files
 
 
 def write(
-    methods: Mapping[str, ExportedProgram], out: Path, constants: Mapping[str, int] | None = None
+    methods: Mapping[str, ExportedProgram],
+    out: Path,
+    constants: Mapping[str, int] | None = None,
+    quantised: bool = False,
 ) -> None:
     """Write the program with these methods, which share their weights, and say how much of each is XNNPACK's.
 
-    ``constants`` are methods that return a number.
+    ``constants`` are methods that return a number. What is ``quantised`` dynamically XNNPACK takes first and by itself,
+    as in ExecuTorch's own export of LLaMA: together with the rest its parts would wait for each other.
     """
     begin = time.perf_counter()
+    partitioners = [XnnpackDynamicallyQuantizedPartitioner()] if quantised else []
     lowered = to_edge_transform_and_lower(
         dict(methods),
-        partitioner=[XnnpackPartitioner()],
+        partitioner=[*partitioners, XnnpackPartitioner()],
         constant_methods=dict(constants or {}),
         compile_config=get_xnnpack_edge_compile_config(),
     )

@@ -34,6 +34,7 @@ class Adapter(base.Adapter):
         self.specs = importlib.import_module(f"models.spec.{job.cell.definition}").tensors(self.config)
         self.params: dict[str, tf.Variable] | None = None
         self.compiled: Any = None  # the function that the latest task runs
+        self.inferring: Any = None  # that of inference
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -65,7 +66,12 @@ class Adapter(base.Adapter):
             target = self._tensor(self.job.target(), tf.float32)
             return lambda: step(target, **inputs)
         step = self.compiled = tf.function(self._forward, jit_compile=True)
+        if task == "inference":
+            self.inferring = step
         return lambda: step(**inputs)
+
+    def forward(self, inputs: dict[str, np.ndarray]) -> tf.Tensor:
+        return self.inferring(**{name: self._tensor(array) for name, array in inputs.items()})
 
     def _forward(self, **inputs: tf.Tensor) -> tf.Tensor:
         return self.model.forward(self.params, self.config, **inputs)
