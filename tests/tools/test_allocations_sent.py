@@ -339,6 +339,19 @@ def test_a_submission_tells_what_it_lacks(tmp_path, short):
             read(tmp_path, forged)
 
 
+def test_a_table_that_goes_on_still_tells_what_it_lacks(tmp_path, short):
+    """The next allocation measured one of the three cells; another reason is given for the second."""
+    path = tmp_path / "short.jsonl"
+    path.write_text(packing.packed(short, "h200", CONFIG | {"run": SHORT, "frameworks": FRAMEWORKS}))
+    later = {("F", "pytorch-eager"): 40.0, ("F", "jax"): 20.0}
+    archives = [path, measure(tmp_path, "a2", later, 10)]
+    given = [allotments.Missing(cells="A/onnxruntime", why="it crashed")]
+    allocations.merge(archives, tmp_path / "gone", "h200", "pytorch-eager", given)
+    account = account_of(tmp_path / "gone")
+    cells = [("A", "onnxruntime"), ("F", "onnxruntime"), ("F", "jax")]
+    assert [account.why_missing(*cell) for cell in cells] == ["it crashed", NEVER[1], None]
+
+
 def test_what_is_missing_is_given_as_words(tmp_path):
     assert allocations._missing("*/mlx=time = money") == allotments.Missing(cells="*/mlx", why="time = money")
     for wrong in ("mlx=time was up", "*/mlx", "*/mlx= "):

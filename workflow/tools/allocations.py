@@ -127,7 +127,7 @@ def merge(
 ) -> str:
     """Lay the allocations out below ``into`` and write ``allocations/PLATFORM.json``; what came of it, in words.
 
-    ``missing`` says of cells that no allocation measured why.
+    ``missing`` says of cells that no allocation measured why; of the others a table that is published already does.
     """
     target = into / "benchmarks" / platform
     if target.exists():
@@ -160,7 +160,8 @@ def merge(
         )
         for part in parts
     ]
-    account = allotments.Account(allocations=allotments.together(found, rounds), missing=list(missing))
+    told = {each: None for part in parts for each in part.missing if each.cells not in counts}
+    account = allotments.Account(allocations=allotments.together(found, rounds), missing=[*missing, *told])
     try:
         allotments.hold(account, rounds)
     except ValueError as error:

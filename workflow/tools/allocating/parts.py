@@ -14,6 +14,7 @@ import library  # noqa: F401  (the path)
 from arena.contract import codec
 from arena.contract.round import Round
 from arena.contract.verdict import Verdict
+from reporting.allotments import Missing
 
 SCHEMA = 2
 READABLE = (1, 2)  # the first told of its rounds what follows from them
@@ -35,6 +36,7 @@ class Part:
     rounds: dict[str, list[Round]]
     verdicts: dict[str, dict[str, Any]]
     models: dict[str, dict[str, Any]]  # by the file's name below models/: what it holds
+    missing: tuple[Missing, ...] = ()  # what a published table says that it lacks
 
     @property
     def records(self) -> list[Round]:
@@ -63,6 +65,7 @@ def _published(path: Path) -> list[Part]:
     models = {}
     for name, model in found.models.items():
         models |= {f"{name}/source.json": model["source"], f"{name}/config.json": model["architecture"]}
+    missing = tuple(Missing(cells=f"{each.model}/{each.row}", why=each.why) for each in found.unmeasured)
     parts = []
     for allocation in found.account.allocations:
         rounds: dict[str, list[Round]] = defaultdict(list)
@@ -72,7 +75,7 @@ def _published(path: Path) -> list[Part]:
         for name in allocation.judged:
             numbers = {share.here: share.there for share in allocation.rounds if share.cell == name}
             verdicts[name] = renumbered(codec.encode(cells[name].verdict), numbers)
-        parts.append(Part(path, allocation.id, allocation.host, dict(rounds), verdicts, models))
+        parts.append(Part(path, allocation.id, allocation.host, dict(rounds), verdicts, models, missing))
     return parts
 
 
