@@ -122,7 +122,10 @@ def test_formats_know_their_maker():
 
 def test_a_text_is_predicted_where_a_framework_has_a_row_in_reduced_precision_and_is_no_engine():
     asked = {name for name, entry in CATALOGUE.items() if frameworks.reduces(entry)}
-    assert {"pytorch", "jax", "llamacpp", "openvino", "ctranslate2", "onnxruntime", "mlx"} == asked
+    assert asked == {
+        "pytorch", "jax", "llamacpp", "openvino", "ctranslate2", "onnxruntime", "mlx", "tensorflow", "litert",
+        "executorch",
+    }  # fmt: skip
 
 
 def test_a_row_may_read_another_format_than_its_framework():

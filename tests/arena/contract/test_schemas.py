@@ -26,6 +26,7 @@ MADE = {
         "planned": 2,
         "max_rounds": 3,
         "target": 0.02,
+        "max_seconds": 120.0,
         "cells": {
             "Tiny/eager": {
                 "rounds": 3,
@@ -100,6 +101,7 @@ LATER = {
     "cell": {"predicts"},
     "measured": {"fallback", "quality"},
     "verdict": {"unjudged", "rounding", "rounding_noise"},
+    "decision": {"max_seconds"},
 }
 LATER_INSIDE = {
     "Machine": {"cpu_family", "cpu_model", "cpu_stepping", "cpus"},

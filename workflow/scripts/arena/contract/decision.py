@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from arena.contract import codec
-from arena.contract.codec import Count
+from arena.contract.codec import Count, Later
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Decision:
     max_rounds: Annotated[Count, "At most so many"]
     target: Annotated[float, "Half-width from which a cell gets more, as a share of the time"]
     max_seconds: Annotated[
-        float | None, "How long all further rounds may take together; null is no limit"
+        float | None, "How long all further rounds may take together; null is no limit", Later()
     ] = None
     cells: Annotated[dict[str, Decided], "By MODEL/ROW; cells of earlier runs are kept"]
 
