@@ -9,7 +9,7 @@ from runner import REPOSITORY
 pytestmark = END_TO_END
 MODEL = "SmolVLA"  # the smallest graph, whose export and compilation take the least
 ROWS = ["tensorflow", "iree", "executorch", "litert", "max"]
-REDUCED = ["tensorflow-bf16", "litert-int8"]
+REDUCED = ["tensorflow-bf16", "litert-int8", "executorch-int8"]
 #: Between what rounding to so few bits costs at least, and config.yaml's tolerance of the lane.
 ERRORS = {"float32": (1e-9, 1e-4), "bfloat16": (1e-3, 5e-2), "int8": (1e-3, 0.1)}
 ELSEWHERE = {"meganeura", "burn-wgpu", "burn-cuda"}  # they want a driver or a card
